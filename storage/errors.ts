@@ -1,0 +1,44 @@
+/** What can go wrong in storage, in words of its own: each protocol has one table from these to its status codes. */
+
+export type StorageErrorCode =
+  /** The last component of the path, or the named stream, does not exist. */
+  | 'not-found'
+  /** A component before the last does not exist or is no directory. */
+  | 'path-not-found'
+  | 'exists'
+  | 'is-directory'
+  | 'not-directory'
+  | 'not-empty'
+  | 'access-denied'
+  /** Not the owner, or a privilege is missing (EPERM). */
+  | 'not-permitted'
+  | 'read-only'
+  | 'name-invalid'
+  | 'name-too-long'
+  /** The path leads out of the share, through a link or otherwise. */
+  | 'outside'
+  /** The path ends in, or passes, a symbolic link that is not to be followed. */
+  | 'symlink'
+  | 'too-many-links'
+  | 'cross-device'
+  | 'disk-full'
+  | 'quota-exceeded'
+  | 'file-too-large'
+  | 'stream-too-large'
+  | 'too-many-open-files'
+  | 'busy'
+  | 'not-supported'
+  | 'invalid'
+  | 'stale'
+  | 'io'
+
+/** An outcome of storage that ends the request; `message` is for the log, not for the client. */
+export class StorageError extends Error {
+  override readonly name = 'StorageError'
+  readonly code: StorageErrorCode
+
+  constructor(code: StorageErrorCode, message: string = code) {
+    super(message)
+    this.code = code
+  }
+}
