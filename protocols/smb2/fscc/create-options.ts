@@ -1,0 +1,66 @@
+/** MS-SMB2 2.2.13: ShareAccess, CreateDisposition, CreateOptions and ImpersonationLevel of the CREATE Request; CreateAction of 2.2.14. */
+
+export const ShareAccess = {
+  READ: 0x1,
+  WRITE: 0x2,
+  DELETE: 0x4,
+} as const
+
+export const SHARE_ACCESS_ALL = ShareAccess.READ | ShareAccess.WRITE | ShareAccess.DELETE
+
+export const CreateDisposition = {
+  SUPERSEDE: 0,
+  OPEN: 1,
+  CREATE: 2,
+  OPEN_IF: 3,
+  OVERWRITE: 4,
+  OVERWRITE_IF: 5,
+} as const
+
+export const CreateAction = {
+  SUPERSEDED: 0,
+  OPENED: 1,
+  CREATED: 2,
+  OVERWRITTEN: 3,
+} as const
+
+export const ImpersonationLevel = {
+  ANONYMOUS: 0,
+  IDENTIFICATION: 1,
+  IMPERSONATION: 2,
+  DELEGATE: 3,
+} as const
+
+export const CreateOption = {
+  DIRECTORY_FILE: 0x0000_0001,
+  WRITE_THROUGH: 0x0000_0002,
+  SEQUENTIAL_ONLY: 0x0000_0004,
+  NO_INTERMEDIATE_BUFFERING: 0x0000_0008,
+  SYNCHRONOUS_IO_ALERT: 0x0000_0010,
+  SYNCHRONOUS_IO_NONALERT: 0x0000_0020,
+  NON_DIRECTORY_FILE: 0x0000_0040,
+  CREATE_TREE_CONNECTION: 0x0000_0080,
+  COMPLETE_IF_OPLOCKED: 0x0000_0100,
+  NO_EA_KNOWLEDGE: 0x0000_0200,
+  OPEN_REMOTE_INSTANCE: 0x0000_0400,
+  RANDOM_ACCESS: 0x0000_0800,
+  DELETE_ON_CLOSE: 0x0000_1000,
+  OPEN_BY_FILE_ID: 0x0000_2000,
+  OPEN_FOR_BACKUP_INTENT: 0x0000_4000,
+  NO_COMPRESSION: 0x0000_8000,
+  OPEN_REQUIRING_OPLOCK: 0x0001_0000,
+  DISALLOW_EXCLUSIVE: 0x0002_0000,
+  RESERVE_OPFILTER: 0x0010_0000,
+  OPEN_REPARSE_POINT: 0x0020_0000,
+  OPEN_NO_RECALL: 0x0040_0000,
+  OPEN_FOR_FREE_SPACE_QUERY: 0x0080_0000,
+} as const
+
+/** Bits that FileModeInformation (MS-FSCC 2.4.26) shows of an open's create options. */
+export const MODE_INFORMATION_MASK =
+  CreateOption.WRITE_THROUGH |
+  CreateOption.SEQUENTIAL_ONLY |
+  CreateOption.NO_INTERMEDIATE_BUFFERING |
+  CreateOption.SYNCHRONOUS_IO_ALERT |
+  CreateOption.SYNCHRONOUS_IO_NONALERT |
+  CreateOption.DELETE_ON_CLOSE
