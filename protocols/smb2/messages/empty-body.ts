@@ -1,0 +1,21 @@
+/** MS-SMB2 2.2.7, 2.2.8, 2.2.11, 2.2.12, 2.2.18, 2.2.27, 2.2.28, 2.2.29, 2.2.30: the four-byte body of messages that say nothing but their command. */
+
+import type { Reader } from '../../wire/reader.ts'
+import type { Writer } from '../../wire/writer.ts'
+import { readStructureSize } from './structure.ts'
+
+/** A message without fields. */
+export type EmptyBody = Readonly<Record<string, never>>
+
+const STRUCTURE_SIZE = 4
+export const EMPTY_BODY: EmptyBody = {}
+
+export function decodeEmptyBody(reader: Reader): EmptyBody {
+  readStructureSize(reader, STRUCTURE_SIZE)
+  reader.skip(2)
+  return EMPTY_BODY
+}
+
+export function encodeEmptyBody(writer: Writer, _m: EmptyBody = EMPTY_BODY): void {
+  writer.u16(STRUCTURE_SIZE).u16(0)
+}
