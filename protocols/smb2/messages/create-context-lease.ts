@@ -46,7 +46,7 @@ export function decodeLeaseContext(data: Buffer): LeaseContext {
   const leaseKey = reader.bytes(LEASE_KEY_BYTES)
   const leaseState = reader.u32()
   const leaseFlags = reader.u32()
-  reader.skip(8) // LeaseDuration: "MUST be ignored"
+  reader.skip(8) // LeaseDuration: reserved
   if (data.length === V1_BYTES) {
     return { version: 1, leaseKey, leaseState, leaseFlags, parentLeaseKey: NO_KEY, epoch: 0 }
   }

@@ -98,7 +98,7 @@ const CONTEXT_ALIGNMENT = 8
 
 export function decodeCreateRequest(reader: Reader): CreateRequest {
   readStructureSize(reader, REQUEST_STRUCTURE_SIZE)
-  reader.skip(1) // SecurityFlags: "the server MUST ignore it"
+  reader.skip(1) // SecurityFlags: reserved
   const requestedOplockLevel = reader.u8()
   const impersonationLevel = reader.u32()
   reader.skip(16) // SmbCreateFlags and Reserved: ignored

@@ -90,7 +90,7 @@ export function encodeIoctlResponse(writer: Writer, m: IoctlResponse): void {
   const outputCount = writer.reserve(4)
   writer.u32(0).u32(0)
   writeVariablePart(writer, inputOffset, inputCount, () => writer.bytes(m.input))
-  // 3.3.5.15: "OutputOffset [is] InputOffset + InputCount, rounded up to a multiple of 8".
+  // Output begins at the first multiple of 8 after the input, or at once when there is none.
   writer.align(OUTPUT_ALIGNMENT)
   writeVariablePart(writer, outputOffset, outputCount, () => writer.bytes(m.output))
 }

@@ -31,7 +31,7 @@ export interface NegotiateResponse {
   maxWriteSize: number
   /** FILETIME */
   systemTime: bigint
-  /** FILETIME; 2.2.4: "SHOULD be set to zero" by the server. */
+  /** FILETIME, or 0 for a server that does not tell. */
   serverStartTime: bigint
   /** The SPNEGO token of the server. */
   securityBuffer: Buffer

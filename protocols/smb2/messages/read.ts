@@ -68,7 +68,7 @@ export function decodeReadRequest(reader: Reader): ReadRequest {
   const remainingBytes = reader.u32()
   const infoOffset = reader.u16()
   const infoLength = reader.u16()
-  // "The server MUST ignore this field" on a channel of NONE, where clients leave anything.
+  // Means nothing on a channel of NONE, where clients leave anything.
   const readChannelInfo = variablePart(reader, infoOffset, channel === Channel.NONE ? 0 : infoLength)
   return {
     padding,

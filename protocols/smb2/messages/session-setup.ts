@@ -36,7 +36,7 @@ export function decodeSessionSetupRequest(reader: Reader): SessionSetupRequest {
   const flags = reader.u8()
   const securityMode = reader.u8()
   const capabilities = reader.u32()
-  reader.skip(4) // Channel: "MUST be ignored"
+  reader.skip(4) // Channel: reserved
   const offset = reader.u16()
   const length = reader.u16()
   const previousSessionId = reader.u64()

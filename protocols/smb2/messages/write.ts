@@ -65,7 +65,7 @@ export function decodeWriteResponse(reader: Reader): WriteResponse {
   readStructureSize(reader, RESPONSE_STRUCTURE_SIZE)
   reader.skip(2)
   const count = reader.u32()
-  reader.skip(8) // Remaining and the channel fields: "the client MUST ignore"
+  reader.skip(8) // Remaining and the channel fields: reserved
   return { count }
 }
 

@@ -1,0 +1,18 @@
+/** MS-SMB2 2.2.31 and MS-FSCC 2.3: the state that FSCTL_GET_COMPRESSION returns and FSCTL_SET_COMPRESSION sets. */
+
+import type { Reader } from '../../../wire/reader.ts'
+import type { Writer } from '../../../wire/writer.ts'
+
+export const CompressionFormat = {
+  NONE: 0x0000,
+  DEFAULT: 0x0001,
+  LZNT1: 0x0002,
+} as const
+
+export function decodeCompressionState(reader: Reader): number {
+  return reader.u16()
+}
+
+export function encodeCompressionState(writer: Writer, compressionState: number): void {
+  writer.u16(compressionState)
+}
