@@ -62,7 +62,8 @@ export const GENERIC_ACCESS_MASK = 0xf000_0000
 
 /** Bits that MS-SMB2 2.2.13.1 defines; MS-FSA 2.1.5.1 answers ACCESS_DENIED to any other. */
 export const VALID_ACCESS_MASK =
-  (FILE_ALL_ACCESS | FileAccess.ACCESS_SYSTEM_SECURITY | FileAccess.MAXIMUM_ALLOWED | GENERIC_ACCESS_MASK) >>> 0
+  (FILE_ALL_ACCESS | FileAccess.ACCESS_SYSTEM_SECURITY | FileAccess.MAXIMUM_ALLOWED | GENERIC_ACCESS_MASK) >>>
+  0
 
 /**
  * Replaces the generic bits of a desired access (or of an ACE's mask) by the rights they stand for.

@@ -15,7 +15,14 @@ interface Layout {
   readonly reparseTag: number
 }
 
-const ABSENT = { eaSize: -1, shortName: -1, reserved2: -1, fileId: -1, fileIdBytes: 0, reparseTag: -1 } as const
+const ABSENT = {
+  eaSize: -1,
+  shortName: -1,
+  reserved2: -1,
+  fileId: -1,
+  fileIdBytes: 0,
+  reparseTag: -1,
+} as const
 
 const LAYOUTS: ReadonlyMap<number, Layout> = new Map<number, Layout>([
   [FileInformationClass.Directory, { ...ABSENT, name: 64 }],
@@ -24,16 +31,39 @@ const LAYOUTS: ReadonlyMap<number, Layout> = new Map<number, Layout>([
   [FileInformationClass.Names, { ...ABSENT, name: 12 }],
   [
     FileInformationClass.IdBothDirectory,
-    { ...ABSENT, eaSize: 64, shortName: 68, reserved2: 94, fileId: 96, fileIdBytes: 8, name: 104 },
+    {
+      ...ABSENT,
+      eaSize: 64,
+      shortName: 68,
+      reserved2: 94,
+      fileId: 96,
+      fileIdBytes: 8,
+      name: 104,
+    },
   ],
   [FileInformationClass.IdFullDirectory, { ...ABSENT, eaSize: 64, fileId: 72, fileIdBytes: 8, name: 80 }],
   [
     FileInformationClass.IdExtdDirectory,
-    { ...ABSENT, eaSize: 64, reparseTag: 68, fileId: 72, fileIdBytes: 16, name: 88 },
+    {
+      ...ABSENT,
+      eaSize: 64,
+      reparseTag: 68,
+      fileId: 72,
+      fileIdBytes: 16,
+      name: 88,
+    },
   ],
   [
     FileInformationClass.IdExtdBothDirectory,
-    { ...ABSENT, eaSize: 64, reparseTag: 68, fileId: 72, fileIdBytes: 16, shortName: 88, name: 114 },
+    {
+      ...ABSENT,
+      eaSize: 64,
+      reparseTag: 68,
+      fileId: 72,
+      fileIdBytes: 16,
+      shortName: 88,
+      name: 114,
+    },
   ],
 ])
 
@@ -92,7 +122,8 @@ export class DirectoryListWriter {
    */
   constructor(fileInformationClass: number, limitBytes: number) {
     const layout = LAYOUTS.get(fileInformationClass)
-    if (layout === undefined) throw new RangeError(`${fileInformationClass} is no directory information class`)
+    if (layout === undefined)
+      throw new RangeError(`${fileInformationClass} is no directory information class`)
     this.#layout = layout
     this.#limit = limitBytes
     this.#buffer = Buffer.allocUnsafeSlow(Math.min(limitBytes, INITIAL_CAPACITY_BYTES))

@@ -1,7 +1,7 @@
 /** MS-FSCC 2.4: File Information Classes as QUERY_INFO answers them. */
 
 import { Writer } from '../../wire/writer.ts'
-import { FileInformationClass, type FileInformation, type StreamInformation } from './file-information.ts'
+import { type FileInformation, FileInformationClass, type StreamInformation } from './file-information.ts'
 
 const STREAM_ALIGNMENT_BYTES = 8
 
@@ -32,7 +32,10 @@ const ENCODERS: ReadonlyMap<number, Encode> = new Map<number, Encode>([
  * Stream, FullEa and Pipe have functions of their own, for they need other facts.
  * @returns undefined for a class that is not made of FileInformation (STATUS_INVALID_INFO_CLASS)
  */
-export function encodeFileInformation(fileInformationClass: number, info: FileInformation): Buffer | undefined {
+export function encodeFileInformation(
+  fileInformationClass: number,
+  info: FileInformation,
+): Buffer | undefined {
   const encode = ENCODERS.get(fileInformationClass)
   if (encode === undefined) return undefined
   const writer = new Writer()
@@ -67,7 +70,7 @@ function compression(writer: Writer, info: FileInformation): void {
   writer.size64(size).u16(info.compressionFormat).zeros(6)
 }
 
-/** 2.4.33 FileNetworkOpenInformation. */
+/** 2.4.34 FileNetworkOpenInformation. */
 function networkOpen(writer: Writer, info: FileInformation): void {
   times(writer, info)
   writer.size64(info.allocationSize).size64(info.endOfFile).u32(info.fileAttributes).u32(0)

@@ -102,7 +102,10 @@ export function decodeSetDispositionEx(buffer: Buffer): number {
   return new Reader(buffer).u32()
 }
 
-/** 2.4.4, 2.4.13, 2.4.40 and 2.4.50: AllocationSize, EndOfFile, CurrentByteOffset or ValidDataLength in bytes. @throws DecodeError when negative or 2^53 and above */
+/**
+ * AllocationSize (2.4.4), EndOfFile (2.4.14), CurrentByteOffset (2.4.40) or ValidDataLength, in bytes.
+ * @throws DecodeError when negative, or 2^53 and above
+ */
 export function decodeSetSize(buffer: Buffer): number {
   return new Reader(buffer).size64()
 }
