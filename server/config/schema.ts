@@ -1,0 +1,217 @@
+/** Every key of the configuration file, its default and what it may hold. */
+
+import * as z from 'zod'
+import { ACCOUNT_NAME } from '../accounts/account.ts'
+import {
+  addressRange,
+  choice,
+  count,
+  flag,
+  list,
+  listenAddress,
+  mode,
+  path,
+  show,
+  size,
+  sizeOrZero,
+  text,
+} from './values.ts'
+
+const TIMEOUT_MAXIMUM_SECONDS = 30 * 86_400
+const CONNECTIONS_MAXIMUM = 65_536
+const LUN_MAXIMUM = 255
+/** RFC 7143 6.1: an iSCSI name is at most 223 bytes. */
+const ISCSI_NAME = /^(?:iqn\.\d{4}-\d{2}\.[a-z0-9.:-]{1,207}|eui\.[0-9A-Fa-f]{16}|naa\.(?:[0-9A-Fa-f]{16}){1,2})$/
+const ISCSI_NAME_FORMS = 'use an iSCSI name in lower case, such as "iqn.2026-11.lan.ocean:mac0"'
+/** Characters that Windows refuses in a share's name (MS-SRVS 3.1.4.7), and control characters. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+const SHARE_NAME = /^[^\x00-\x1f"/\\[\]:|<>+=;,*?]{1,80}$/
+
+const tableError = (name: string) => ({
+  error: (issue: { input?: unknown; code?: string }) =>
+    issue.code === 'invalid_type' ? `${show(issue.input)} is not allowed; write it as a table: [${name}]` : undefined,
+})
+const tablesError = (name: string) => ({
+  error: (issue: { input?: unknown }) => `${show(issue.input)} is not allowed; write each one as [[${name}]]`,
+})
+
+const accountOrGroup = () =>
+  text('use the name of an account, or "@group"', new RegExp(`^@?${ACCOUNT_NAME.source.slice(1)}`))
+const systemName = () => text('use the name of a system user or group', /^[^\s:@-][^\s:@]{0,104}$/)
+const anyText = (longest: number) =>
+  text(`use text of up to ${longest} characters`, new RegExp(`^[^\\0\\n]{0,${longest}}$`))
+const dialect = () => choice('2.0.2', '2.1', '3.0', '3.0.2', '3.1.1')
+
+export const serverSchema = z.strictObject(
+  {
+    /** mDNS instance and host name. Default: this host's name. */
+    name: text('use letters, digits and "-", at most 63', /^(?!-)[A-Za-z0-9-]{1,63}$/).optional(),
+    state_dir: path().default('/var/lib/poolhouse'),
+    workgroup: text('use letters, digits and "-", at most 15', /^[A-Za-z0-9._-]{1,15}$/).default('WORKGROUP'),
+    /** Icon in Finder. */
+    model: text('use a model name such as "TimeCapsule8,119"', /^[A-Za-z0-9,._ -]{1,64}$/).default('TimeCapsule8,119'),
+    comment: anyText(256).default(''),
+  },
+  tableError('server'),
+)
+
+export const logSchema = z.strictObject(
+  {
+    level: choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent').default('info'),
+    format: choice('json', 'pretty').default('json'),
+  },
+  tableError('log'),
+)
+
+const listen = (addresses: readonly { host: string; port: number }[]) =>
+  list(listenAddress()).default(addresses.map((address) => ({ ...address })))
+
+export const smbSchema = z.strictObject(
+  {
+    enabled: flag().default(true),
+    listen: listen([
+      { host: '0.0.0.0', port: 445 },
+      { host: '::', port: 445 },
+    ]),
+    min_protocol: dialect().default('3.0'),
+    max_protocol: dialect().default('3.1.1'),
+    signing: choice('required', 'enabled').default('required'),
+    encryption: choice('required', 'enabled', 'off').default('enabled'),
+    /** Unknown users, never known ones with a wrong password, become guest. */
+    guest: flag().default(false),
+    /** Anonymous sessions may list shares over IPC$, and nothing else. */
+    anonymous: flag().default(false),
+    hosts_allow: list(addressRange()),
+    hosts_deny: list(addressRange()),
+    max_connections: count(1, CONNECTIONS_MAXIMUM).default(1024),
+    max_connections_per_address: count(1, CONNECTIONS_MAXIMUM).default(128),
+    /** Seconds after which a session must authenticate again; 0: never. */
+    session_timeout: count(0, TIMEOUT_MAXIMUM_SECONDS).default(0),
+    /** Answers the private FSCTLs of Samba's test suite. For tests alone. */
+    torture_fsctl: flag().default(false),
+  },
+  tableError('smb'),
+)
+
+export const afpSchema = z.strictObject(
+  {
+    enabled: flag().default(false),
+    listen: listen([{ host: '0.0.0.0', port: 548 }]),
+  },
+  tableError('afp'),
+)
+
+export const iscsiSchema = z.strictObject(
+  {
+    enabled: flag().default(true),
+    listen: listen([{ host: '0.0.0.0', port: 3260 }]),
+  },
+  tableError('iscsi'),
+)
+
+export const discoverySchema = z.strictObject(
+  {
+    mdns: flag().default(true),
+    wsd: flag().default(true),
+    /** Empty: all but containers, bridges and tunnels. */
+    interfaces: list(text('use the name of a network interface', /^[^\s/]{1,64}$/)),
+  },
+  tableError('discovery'),
+)
+
+export const statusSchema = z.strictObject(
+  {
+    enabled: flag().default(true),
+    listen: listenAddress().default({ host: '127.0.0.1', port: 4480 }),
+  },
+  tableError('status'),
+)
+
+export const shareSchema = z.strictObject(
+  {
+    name: text('use 1 to 80 characters without "/\\[]:|<>+=;,*?', SHARE_NAME),
+    comment: anyText(256).default(''),
+    path: path().optional(),
+    dataset: text('use the name of a ZFS dataset, such as "tank/data"', /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/).optional(),
+    protocols: list(choice('smb', 'afp')).default(['smb']),
+    time_machine: flag().default(false),
+    max_size: size().optional(),
+    per_user: flag().default(false),
+    /** Empty: every account. */
+    valid_users: list(accountOrGroup()),
+    /** Act as the server's own user on this share. */
+    admin_users: list(accountOrGroup()),
+    guest_ok: flag().default(false),
+    read_only: flag().default(false),
+    browseable: flag().default(true),
+    encryption: choice('required', 'enabled').default('enabled'),
+    force_user: systemName().optional(),
+    force_group: systemName().optional(),
+    create_mask: mode().default(0o644),
+    directory_mask: mode().default(0o755),
+    hide_dot_files: flag().default(true),
+    /** Patterns with * and ?, shown as hidden. */
+    hide_files: list(text('use a file name, with * and ? as wildcards', /^[^\0/]{1,255}$/)),
+    hide_unreadable: flag().default(false),
+    /** Links that stay inside the share are followed; false: none is. */
+    follow_symlinks: flag().default(true),
+  },
+  tablesError('share'),
+)
+
+const extentSchema = z.strictObject({ path: path(), start: sizeOrZero().default(0), length: size() })
+
+const lunSchema = z.strictObject(
+  {
+    id: count(0, LUN_MAXIMUM),
+    path: path().optional(),
+    zvol: text('use the name of a ZFS volume, such as "tank/vols/mac0"', /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/).optional(),
+    extents: z.array(extentSchema, { error: 'use an array of { path, start, length }' }).optional(),
+    /** Bytes; a missing file at `path` is made this long. */
+    size: size().optional(),
+    read_only: flag().default(false),
+    block_size: count(512, 4096).default(512),
+  },
+  tablesError('target.lun'),
+)
+
+const chapSchema = z.strictObject(
+  {
+    user: text('use the CHAP name', /^[^\0\s]{1,255}$/),
+    secret_file: path(),
+    mutual_user: text('use the CHAP name', /^[^\0\s]{1,255}$/).optional(),
+    mutual_secret_file: path().optional(),
+  },
+  tableError('target.chap'),
+)
+
+const digest = () => choice('none', 'optional', 'required').default('optional')
+
+export const targetSchema = z.strictObject(
+  {
+    name: text(ISCSI_NAME_FORMS, ISCSI_NAME),
+    /** Empty: any. */
+    initiators: list(text(ISCSI_NAME_FORMS, ISCSI_NAME)),
+    hosts_allow: list(addressRange()),
+    hosts_deny: list(addressRange()),
+    header_digest: digest(),
+    data_digest: digest(),
+    /** Absent: no authentication. */
+    chap: chapSchema.optional(),
+    lun: z.array(lunSchema, tablesError('target.lun')).default([]),
+  },
+  tablesError('target'),
+)
+
+/** The whole file. */
+export const fileSchema = z.strictObject({
+  server: serverSchema.prefault({}),
+  log: logSchema.prefault({}),
+  smb: smbSchema.prefault({}),
+  afp: afpSchema.prefault({}),
+  iscsi: iscsiSchema.prefault({}),
+  discovery: discoverySchema.prefault({}),
+  status: statusSchema.prefault({}),
+  share: z.array(shareSchema, tablesError('share')).default([]),
+  target: z.array(targetSchema, tablesError('target')).default([]),
+})
