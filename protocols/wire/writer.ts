@@ -45,27 +45,32 @@ export class Writer {
   }
 
   u16(value: number): this {
-    this.#buffer.writeUInt16LE(value, this.#grow(2))
+    const at = this.#grow(2)
+    this.#buffer.writeUInt16LE(value, at)
     return this
   }
 
   u32(value: number): this {
-    this.#buffer.writeUInt32LE(value >>> 0, this.#grow(4))
+    const at = this.#grow(4)
+    this.#buffer.writeUInt32LE(value >>> 0, at)
     return this
   }
 
   i32(value: number): this {
-    this.#buffer.writeInt32LE(value, this.#grow(4))
+    const at = this.#grow(4)
+    this.#buffer.writeInt32LE(value, at)
     return this
   }
 
   u64(value: bigint): this {
-    this.#buffer.writeBigUInt64LE(value, this.#grow(8))
+    const at = this.#grow(8)
+    this.#buffer.writeBigUInt64LE(value, at)
     return this
   }
 
   i64(value: bigint): this {
-    this.#buffer.writeBigInt64LE(value, this.#grow(8))
+    const at = this.#grow(8)
+    this.#buffer.writeBigInt64LE(value, at)
     return this
   }
 
@@ -79,7 +84,8 @@ export class Writer {
   }
 
   bytes(value: Uint8Array): this {
-    this.#buffer.set(value, this.#grow(value.length))
+    const at = this.#grow(value.length)
+    this.#buffer.set(value, at)
     return this
   }
 
@@ -143,6 +149,7 @@ export class Writer {
     return this.#buffer.subarray(0, this.#length)
   }
 
+  /** Makes room; call it before naming the buffer, which it may replace. */
   #grow(count: number): number {
     const at = this.#length
     const needed = at + count
