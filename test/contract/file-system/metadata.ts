@@ -1,0 +1,133 @@
+/** MS-FSA 2.1.5.11 and 2.1.5.14: times, attributes, modes, extended attributes, security descriptors, compression. */
+
+import type { Test } from 'tap'
+import { DosAttribute } from '../../../storage/file-system.ts'
+import type { Fixture, Lab } from './lab.ts'
+
+/** 2020-09-13, with the finest fraction that SMB has: 100 ns. */
+const TIME = 1_600_000_000_123_456_700n
+const BEFORE_1970 = -100_000_000_000_000_100n
+
+export async function metadataContract(t: Test, fixture: Fixture): Promise<void> {
+  await t.test('metadata: times', (t) => fixture(t, times))
+  await t.test('metadata: attributes and mode', (t) => fixture(t, attributes))
+  await t.test('metadata: extended attributes', (t) => fixture(t, extendedAttributes))
+  await t.test('metadata: security descriptor', (t) => fixture(t, securityDescriptor))
+  await t.test('metadata: compression', (t) => fixture(t, compression))
+}
+
+async function times(lab: Lab): Promise<void> {
+  const { t, fs } = lab
+  const file = await lab.file('file', 'text')
+  const begin = await file.stat()
+  t.ok(begin.changeTime >= begin.birthTime && begin.writeTime >= begin.birthTime, 'times begin in order')
+  const changes = { accessTime: TIME, writeTime: TIME + 100n }
+  const stat = await file.change(changes)
+  t.equal(stat.accessTime, TIME)
+  t.equal(stat.writeTime, TIME + 100n)
+  t.equal((await lab.open('file')).stat.writeTime, TIME + 100n, 'exact to 100 ns, also for the next open')
+  const old = await file.change({ writeTime: BEFORE_1970 })
+  t.equal(old.writeTime, BEFORE_1970, 'before 1970')
+  t.equal(old.accessTime, TIME, 'what is absent stays')
+  await file.write(Buffer.from('x'), 0)
+  t.ok((await file.stat()).writeTime > TIME, 'writing moves the write time')
+  const directory = await lab.directory('d')
+  t.equal((await directory.change({ writeTime: TIME })).writeTime, TIME)
+  await lab.file('d/x')
+  t.ok((await directory.stat()).writeTime > TIME, 'a new entry moves the write time of its directory')
+  if (!fs.features.extendedAttributes) return
+  t.equal((await file.change({ birthTime: TIME - 100n })).birthTime, TIME - 100n)
+  t.equal((await directory.change({ birthTime: TIME })).birthTime, TIME)
+  await file.close()
+  t.equal((await lab.open('file')).stat.birthTime, TIME - 100n)
+}
+
+async function attributes(lab: Lab): Promise<void> {
+  const { t, fs } = lab
+  const file = await lab.file('file', 'text')
+  t.equal((await file.change({ mode: 0o600 })).mode, 0o600)
+  t.equal((await lab.open('file')).stat.mode, 0o600)
+  if (!fs.features.extendedAttributes) {
+    await lab.fails(file.change({ dosAttributes: 2 }), 'not-supported', 'attributes without a place for them')
+    return
+  }
+  const { readonly, hidden, system, archive, sparse } = DosAttribute
+  const all = readonly | hidden | system | archive
+  const before = await file.stat()
+  const stat = await file.change({ dosAttributes: all })
+  t.equal(stat.dosAttributes, all)
+  t.equal(stat.birthTime, before.birthTime, 'the birth time stays')
+  t.equal((await lab.open('file')).stat.dosAttributes, all)
+  const entry = (await lab.list('')).find(({ name }) => name === 'file')
+  t.equal(entry?.stat.dosAttributes, all, 'also in a listing')
+  await file.change({ dosAttributes: sparse })
+  await file.setSize(1024 * 1024)
+  const flagged = await file.stat()
+  t.equal(flagged.dosAttributes & sparse, sparse)
+  if (fs.features.sparse) t.ok(flagged.allocated < 1024 * 1024, 'a sparse file counts what it has')
+  t.equal((await file.change({ dosAttributes: 0 })).dosAttributes, 0)
+}
+
+async function extendedAttributes(lab: Lab): Promise<void> {
+  const { t, fs } = lab
+  const file = await lab.file('file')
+  const ea = (name: string, value: string) => ({ name, value: Buffer.from(value) })
+  if (!fs.features.extendedAttributes) {
+    await lab.fails(file.setExtendedAttributes([ea('a', 'b')]), 'not-supported', 'without a place for them')
+    return
+  }
+  t.same(await file.extendedAttributes(), [])
+  await file.setExtendedAttributes([ea('ONE', 'first'), ea('TWO', 'second')])
+  const sorted = async () => [...(await file.extendedAttributes())].sort((a, b) => (a.name < b.name ? -1 : 1))
+  t.same(await sorted(), [ea('ONE', 'first'), ea('TWO', 'second')])
+  t.ok((await file.stat()).eaSize > 'ONEfirstTWOsecond'.length)
+  await file.setExtendedAttributes([ea('one', 'changed'), ea('TWO', '')])
+  t.same(await sorted(), [ea('ONE', 'changed')], 'found in another case; an empty value removes')
+  await file.setExtendedAttributes([ea('ONE', ''), ea('MISSING', '')])
+  t.same(await sorted(), [])
+  t.equal((await file.stat()).eaSize, 0)
+  await file.change({ dosAttributes: 2, birthTime: TIME })
+  await file.setSecurityDescriptor(Buffer.from([1, 0, 4, 0x80]))
+  t.same(await sorted(), [], "the server's own are not shown")
+  const reserved = file.setExtendedAttributes([ea('DOSATTRIB', 'x')])
+  await lab.fails(
+    reserved,
+    ['access-denied', 'invalid', 'not-permitted'],
+    "nor can a client write the server's own",
+  )
+  const directory = await lab.directory('d')
+  await directory.setExtendedAttributes([ea('D', 'x')])
+  t.same(await directory.extendedAttributes(), [ea('D', 'x')])
+}
+
+async function securityDescriptor(lab: Lab): Promise<void> {
+  const { t, fs } = lab
+  const file = await lab.file('file')
+  t.equal(await file.securityDescriptor(), undefined)
+  const descriptor = Buffer.from('0100048000000000000000000000000014000000', 'hex')
+  if (!fs.features.extendedAttributes) {
+    await lab.fails(file.setSecurityDescriptor(descriptor), 'not-supported', 'without a place for it')
+    return
+  }
+  await file.setSecurityDescriptor(descriptor)
+  t.same(await file.securityDescriptor(), descriptor)
+  t.same(await (await lab.handle('file')).securityDescriptor(), descriptor)
+  const directory = await lab.directory('d')
+  await directory.setSecurityDescriptor(descriptor)
+  t.same(await directory.securityDescriptor(), descriptor)
+}
+
+async function compression(lab: Lab): Promise<void> {
+  const { t, fs } = lab
+  const file = await lab.file('file')
+  if (!fs.features.compression) {
+    await lab.fails(file.setCompressed(true), 'not-supported', 'compression')
+    return
+  }
+  t.equal(await file.compressed(), false)
+  await file.setCompressed(true)
+  t.equal(await file.compressed(), true)
+  t.equal((await file.stat()).dosAttributes & DosAttribute.compressed, DosAttribute.compressed)
+  await file.setCompressed(false)
+  t.equal(await file.compressed(), false)
+}
