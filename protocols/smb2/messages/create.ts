@@ -141,8 +141,10 @@ export function encodeCreateRequest(writer: Writer, m: CreateRequest): void {
   const contextsOffset = writer.reserve(4)
   const contextsLength = writer.reserve(4)
   writeVariablePart(writer, nameOffset, nameLength, () => writer.utf16(m.name))
-  padEmptyPart(writer, m.name.length)
-  if (m.createContexts.length === 0) return
+  if (m.createContexts.length === 0) {
+    padEmptyPart(writer, m.name.length)
+    return
+  }
   writer.align(CONTEXT_ALIGNMENT)
   writer.part({ offset: contextsOffset, length: contextsLength }, () =>
     encodeCreateContexts(writer, m.createContexts),

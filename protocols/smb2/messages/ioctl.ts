@@ -59,7 +59,7 @@ export function encodeIoctlRequest(writer: Writer, m: IoctlRequest): void {
   const inputOffset = writer.reserve(4)
   const inputCount = writer.reserve(4)
   writer.u32(m.maxInputResponse).u32(0).u32(0).u32(m.maxOutputResponse).u32(m.flags).u32(0)
-  writeVariablePart(writer, inputOffset, inputCount, () => writer.bytes(m.input))
+  writer.part({ offset: inputOffset, length: inputCount }, () => writer.bytes(m.input))
   padEmptyPart(writer, m.input.length)
 }
 

@@ -10,7 +10,6 @@ import {
   readStructureSize,
   variablePart,
   writeFileId,
-  writeVariablePart,
 } from './structure.ts'
 
 export interface QueryInfoRequest {
@@ -74,7 +73,7 @@ export function encodeQueryInfoRequest(writer: Writer, m: QueryInfoRequest): voi
   const inputLength = writer.reserve(4)
   writer.u32(m.additionalInformation).u32(m.flags)
   writeFileId(writer, m.fileId)
-  writeVariablePart(writer, inputOffset, inputLength, () => writer.bytes(m.input))
+  writer.part({ offset: inputOffset, length: inputLength }, () => writer.bytes(m.input))
   padEmptyPart(writer, m.input.length)
 }
 
