@@ -1,0 +1,432 @@
+/** The pipe and its RPC server: fragments, refusals, limits, and what the procedures answer beyond the captured calls. */
+
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import type { RpcHost, RpcShare } from '../../../../protocols/smb2/rpc/host.ts'
+import { NdrReader, NdrWriter } from '../../../../protocols/smb2/rpc/ndr.ts'
+import { createPipe, type NamedPipe } from '../../../../protocols/smb2/rpc/pipe.ts'
+import { DecodeError } from '../../../../protocols/wire/errors.ts'
+
+const SRVSVC_SYNTAX = 'c84f324b7016d30112785a47bf6ee18803000000'
+const NDR_SYNTAX = '045d888aeb1cc9119fe808002b10486002000000'
+const NDR64_SYNTAX = '33057171babe37498319b5dbef9ccc3601000000'
+const FEATURES_SYNTAX = '2c1cb76c12984045030000000000000001000000'
+const REQUEST_TYPE = 0
+const FIRST = 1
+const LAST = 2
+
+type Tap = Test
+
+interface TestHost extends RpcHost {
+  isAdministrator: boolean
+  list: RpcShare[]
+}
+
+function share(name: string, more: Partial<RpcShare> = {}): RpcShare {
+  return { name, type: 'disk', comment: `the ${name}`, path: `/tank/${name}`, currentUsers: 2, ...more }
+}
+
+function testHost(): TestHost {
+  return {
+    serverName: 'OCEAN',
+    domainName: 'WORKGROUP',
+    comment: 'a box',
+    isAdministrator: true,
+    list: [share('backup'), share('media'), share('IPC$', { type: 'ipc', path: '' })],
+    shares() {
+      return this.list
+    },
+    sessions: () => [
+      { client: '10.0.0.7', user: 'ann', openFiles: 3, activeSeconds: 60, idleSeconds: 5, guest: false },
+      { client: '10.0.0.8', user: 'ben', openFiles: 0, activeSeconds: 9, idleSeconds: 9, guest: true },
+    ],
+    files: () => [
+      { id: 11, permissions: 3, locks: 1, path: '/tank/backup/a', user: 'ann' },
+      { id: 12, permissions: 1, locks: 0, path: '/tank/media/b', user: 'ben' },
+    ],
+    connections: () => [
+      {
+        id: 1,
+        share: 'backup',
+        shareType: 'disk',
+        client: '10.0.0.7',
+        user: 'ann',
+        openFiles: 3,
+        activeSeconds: 60,
+      },
+      {
+        id: 2,
+        share: 'media',
+        shareType: 'disk',
+        client: '10.0.0.8',
+        user: 'ben',
+        openFiles: 0,
+        activeSeconds: 9,
+      },
+    ],
+    now: () => Date.UTC(2026, 10, 23, 2, 57, 45, 670),
+  }
+}
+
+function pdu(
+  type: number,
+  flags: number,
+  body: Buffer,
+  options: { callId?: number; authLength?: number } = {},
+): Buffer {
+  const header = Buffer.from('0500000010000000000000000000000000', 'hex').subarray(0, 16)
+  header[2] = type
+  header[3] = flags
+  header.writeUInt16LE(16 + body.length, 8)
+  header.writeUInt16LE(options.authLength ?? 0, 10)
+  header.writeUInt32LE(options.callId ?? 1, 12)
+  return Buffer.concat([header, body])
+}
+
+function bindBody(contexts: [id: number, abstract: string, transfers: string[]][], size = 4280): Buffer {
+  const sizes = Buffer.alloc(12)
+  sizes.writeUInt16LE(size, 0)
+  sizes.writeUInt16LE(size, 2)
+  sizes[8] = contexts.length
+  const list = contexts.map(([id, abstract, transfers]) =>
+    Buffer.concat([
+      Buffer.from([id, 0, transfers.length, 0]),
+      Buffer.from(abstract + transfers.join(''), 'hex'),
+    ]),
+  )
+  return Buffer.concat([sizes, ...list])
+}
+
+function request(opnum: number, stub: Buffer, flags = FIRST | LAST, contextId = 0, callId = 1): Buffer {
+  const body = Buffer.alloc(8)
+  body.writeUInt32LE(stub.length, 0)
+  body.writeUInt16LE(contextId, 4)
+  body.writeUInt16LE(opnum, 6)
+  return pdu(REQUEST_TYPE, flags, Buffer.concat([body, stub]), { callId })
+}
+
+function srvsvc(host: RpcHost): NamedPipe {
+  const pipe = createPipe('srvsvc', host)
+  if (pipe === undefined) throw new Error('no srvsvc')
+  return pipe
+}
+
+function bound(host: RpcHost, size = 4280): NamedPipe {
+  const pipe = srvsvc(host)
+  pipe.transceive(pdu(11, 3, bindBody([[0, SRVSVC_SYNTAX, [NDR_SYNTAX]]], size)), 4280)
+  return pipe
+}
+
+/** The stub of a call's response, all fragments together. */
+function call(t: Tap, pipe: NamedPipe, opnum: number, stub: Buffer, fragmentBytes = 4280): NdrReader {
+  t.ok(pipe.write(request(opnum, stub)))
+  const parts: Buffer[] = []
+  for (;;) {
+    const message = pipe.read(65_536)
+    if (message === undefined) throw new Error('a response without its last fragment')
+    t.equal(message.data[2], 2, 'a response')
+    t.ok(message.data.length <= fragmentBytes)
+    t.equal(message.data.readUInt16LE(8), message.data.length)
+    parts.push(message.data.subarray(24))
+    if (((message.data[3] ?? 0) & LAST) !== 0) break
+    t.equal(message.data.subarray(24).length % 8, 0)
+  }
+  t.equal(pipe.available, 0)
+  return new NdrReader(Buffer.concat(parts))
+}
+
+function parameters(write: (output: NdrWriter) => void): Buffer {
+  const output = new NdrWriter()
+  write(output)
+  return output.finish()
+}
+
+/** An enumeration's parameters: server, filters, empty container, length, resume handle. */
+function enumeration(
+  level: number,
+  options: { filters?: (string | undefined)[]; length?: number; resume?: number } = {},
+) {
+  return parameters((output) => {
+    for (const text of ['\\\\ocean', ...(options.filters ?? [])])
+      output.construct(() => output.stringPointer(text))
+    output.construct(() =>
+      output
+        .u32(level)
+        .u32(level)
+        .pointer(() => output.u32(0).pointer()),
+    )
+    output.u32(options.length ?? 0xffff_ffff).uniqueU32(options.resume)
+  })
+}
+
+function faultOf(answer: { data: Buffer } | undefined): number | undefined {
+  return answer?.data[2] === 3 ? answer.data.readUInt32LE(24) : undefined
+}
+
+t.test('binding', async (t) => {
+  const host = testHost()
+  t.equal(createPipe('spoolss', host), undefined)
+  t.equal(createPipe('pipe\\srvsvc', host), undefined)
+  for (const name of ['SrvSvc', '\\srvsvc', '\\\\\\\\srvsvc']) t.equal(createPipe(name, host)?.name, 'srvsvc')
+
+  const bind = bindBody([
+    [0, SRVSVC_SYNTAX, [NDR_SYNTAX, NDR64_SYNTAX]],
+    [1, SRVSVC_SYNTAX, [NDR64_SYNTAX]],
+    [2, SRVSVC_SYNTAX, [FEATURES_SYNTAX]],
+    [3, NDR_SYNTAX, [NDR_SYNTAX]],
+  ])
+  const pipe = srvsvc(host)
+  const ack = pipe.transceive(pdu(11, 3, bind, { callId: 77 }), 4280)?.data
+  t.equal(
+    ack?.toString('hex'),
+    [
+      '05000c03100000008c0000004d000000',
+      'b810b810f05300000d00',
+      Buffer.from('\\PIPE\\srvsvc\0').toString('hex'),
+      '0004000000',
+      `00000000${NDR_SYNTAX}`,
+      `02000200${'00'.repeat(20)}`,
+      `03000000${'00'.repeat(20)}`,
+      `02000100${'00'.repeat(20)}`,
+    ].join(''),
+  )
+  t.equal(
+    faultOf(pipe.transceive(request(21, Buffer.alloc(8), 3, 1), 4280)),
+    0x1c01_0003,
+    'a refused context',
+  )
+
+  const altered = pipe.transceive(pdu(14, 3, bindBody([[1, SRVSVC_SYNTAX, [NDR_SYNTAX]]])), 4280)?.data
+  t.equal(
+    altered?.subarray(16).toString('hex'),
+    `b810b810f0530000${'0000'}0000${'01000000'}00000000${NDR_SYNTAX}`,
+    'alter_context',
+  )
+  const info = pipe.transceive(request(21, Buffer.from('0000000064000000', 'hex'), 3, 1), 4280)
+  t.equal(info?.data[2], 2, 'the altered context works')
+  t.equal(pipe.broken, false)
+  t.equal(faultOf(pipe.transceive(pdu(11, 3, bind), 4280)), 0x1c01_000b, 'a second bind')
+  t.ok(pipe.broken)
+  t.notOk(pipe.write(pdu(11, 3, bind)))
+
+  const secured = srvsvc(host)
+  const trailer = Buffer.concat([bindBody([[0, SRVSVC_SYNTAX, [NDR_SYNTAX]]]), Buffer.alloc(16)])
+  const nak = secured.transceive(pdu(11, 3, trailer, { authLength: 8 }), 4280)?.data
+  t.equal(nak?.toString('hex'), '05000d03100000001500000001000000' + '0800010500')
+  t.equal(secured.transceive(pdu(11, 3, bindBody([[0, SRVSVC_SYNTAX, [NDR_SYNTAX]]])), 4280)?.data[2], 12)
+})
+
+t.test('fragments and messages', async (t) => {
+  const host = testHost()
+  host.list = Array.from({ length: 200 }, (_, i) => share(`share-${i}`))
+  const small = bound(host, 16)
+  const reader = call(t, small, 15, enumeration(1), 1432)
+  t.same(
+    [reader.u32(), reader.u32(), reader.pointer(), reader.u32()],
+    [1, 1, true, 200],
+    'in fragments of 1432 bytes',
+  )
+
+  const pipe = bound(host)
+  pipe.write(request(21, Buffer.from('0000000064000000', 'hex')))
+  const total = pipe.available
+  const head = pipe.read(10)
+  t.same([head?.data.length, head?.more], [10, true])
+  const tail = pipe.read(4280)
+  t.same([tail?.data.length, tail?.more], [total - 10, false])
+  t.equal(pipe.read(10), undefined)
+
+  // One call in three fragments, its bytes in writes of one.
+  const name = 'n'.repeat(80)
+  const stub = parameters((output) => output.u32(0).string(name).u32(9).u32(0))
+  const cut = [stub.subarray(0, 64), stub.subarray(64, 128), stub.subarray(128)] as const
+  const fragments = [request(33, cut[0], FIRST), request(33, cut[1], 0), request(33, cut[2], LAST)]
+  for (const byte of Buffer.concat(fragments)) t.ok(pipe.write(Buffer.from([byte])))
+  t.equal(pipe.read(4280)?.data.subarray(24).toString('hex'), '00000000')
+  // Two calls in one write are answered in order.
+  const tod = (callId: number) => request(28, Buffer.alloc(4), 3, 0, callId)
+  pipe.write(Buffer.concat([tod(5), tod(6)]))
+  t.same([pipe.read(4280)?.data[12], pipe.read(4280)?.data[12]], [5, 6])
+
+  pipe.write(request(33, cut[0], FIRST, 0, 9))
+  t.equal(pipe.transceive(pdu(18, 3, Buffer.alloc(0), { callId: 9 }), 100), undefined, 'cancel is ignored')
+  t.equal(
+    pipe.transceive(pdu(19, 3, Buffer.alloc(0), { callId: 9 }), 100),
+    undefined,
+    'orphaned drops the call',
+  )
+  t.equal(faultOf(pipe.transceive(request(33, cut[1], LAST, 0, 9), 100)), 0x1c01_000b)
+  t.ok(pipe.broken)
+})
+
+t.test('refusals and limits', async (t) => {
+  const host = testHost()
+  const pipe = bound(host)
+  t.equal(faultOf(pipe.transceive(request(0, Buffer.alloc(0)), 100)), 0x1c01_0002, 'no such procedure')
+  t.equal(faultOf(pipe.transceive(request(999, Buffer.alloc(0)), 100)), 0x1c01_0002)
+  const valid = enumeration(1, { resume: 0 })
+  for (let length = 0; length < valid.length; length++) {
+    t.equal(faultOf(pipe.transceive(request(15, valid.subarray(0, length)), 100)), 0x6f7, `cut at ${length}`)
+  }
+  t.notOk(pipe.broken)
+  t.equal(faultOf(srvsvc(host).transceive(request(15, valid), 100)), 0x1c01_000b, 'a call before bind')
+
+  const large = bound(host)
+  const chunk = Buffer.alloc(4000)
+  large.write(request(33, chunk, FIRST))
+  for (let i = 0; i < 40 && !large.broken; i++) large.write(request(33, chunk, 0))
+  t.ok(large.broken, 'a call of more than 128 KiB')
+  t.equal(faultOf(large.read(100)), 0x1c01_000b)
+
+  const greedy = bound(host)
+  host.list = Array.from({ length: 500 }, (_, i) => share(`share-${i}`))
+  greedy.write(Buffer.concat(Array.from({ length: 200 }, () => request(15, valid))))
+  t.ok(greedy.broken, 'who does not read is cut off')
+  t.ok(greedy.available < 5 * 1024 * 1024)
+
+  const wrong = [
+    Buffer.from('05000b0300000000' + '1000000001000000', 'hex'),
+    Buffer.from('04000b0310000000' + '1000000001000000', 'hex'),
+    Buffer.from('05000b0310000000' + '0f00000001000000', 'hex'),
+    Buffer.from('05000b0310000000' + 'ffff000001000000', 'hex'),
+    pdu(11, 3, Buffer.alloc(3)),
+  ]
+  for (const bytes of wrong) {
+    const other = srvsvc(host)
+    t.equal(other.transceive(bytes, 100), undefined)
+    t.ok(other.broken)
+  }
+})
+
+t.test('procedures', async (t) => {
+  const host = testHost()
+  const pipe = bound(host)
+  const page = (level: number, opnum: number, options: Parameters<typeof enumeration>[1]) => {
+    const reader = call(t, pipe, opnum, enumeration(level, options))
+    t.same([reader.u32(), reader.u32(), reader.pointer()], [level, level, true])
+    return reader
+  }
+  const ids = (reader: NdrReader): { count: number; ids: number[]; result: number } => {
+    const count = reader.u32()
+    const list = reader.pointer() ? Array.from({ length: reader.u32() }, () => reader.u32()) : []
+    reader.u32()
+    reader.uniqueU32()
+    return { count, ids: list, result: reader.u32() }
+  }
+  t.same(ids(page(0, 8, { filters: ['media'] })), { count: 1, ids: [2], result: 0 }, 'connections of a share')
+  t.same(ids(page(0, 8, { filters: ['\\\\10.0.0.7'] })), { count: 1, ids: [1], result: 0 }, 'of a computer')
+  t.same(
+    ids(page(2, 9, { filters: [undefined, undefined] })),
+    { count: 2, ids: [11, 12], result: 0 },
+    'files',
+  )
+  t.same(ids(page(2, 9, { filters: ['C:\\tank\\media', undefined] })), { count: 1, ids: [12], result: 0 })
+  t.same(ids(page(2, 9, { filters: [undefined, 'ANN'] })), { count: 1, ids: [11], result: 0 })
+  const sessions = page(10, 12, { filters: ['\\\\10.0.0.8', undefined] })
+  t.same([sessions.u32(), sessions.pointer(), sessions.u32()], [1, true, 1])
+  t.same([sessions.pointer(), sessions.pointer(), sessions.u32(), sessions.u32()], [true, true, 9, 9])
+  t.same([sessions.string(), sessions.string()], ['10.0.0.8', 'ben'])
+  for (const level of [0, 1, 2, 10, 502]) page(level, 12, { filters: [undefined, undefined] })
+  for (const level of [0, 1]) page(level, 8, { filters: ['IPC$'] })
+  for (const level of [2, 3]) page(level, 9, { filters: [undefined, undefined], length: 4096 })
+
+  // A resume handle and a small buffer: one share at a time.
+  const names: string[] = []
+  let resume = 0
+  do {
+    const reader = page(0, 15, { length: 1, resume })
+    t.same([reader.u32(), reader.pointer(), reader.u32(), reader.pointer()], [1, true, 1, true])
+    names.push(reader.string())
+    t.equal(reader.u32(), 4 - names.length, 'TotalEntries')
+    resume = reader.uniqueU32() ?? -1
+    t.equal(reader.u32(), names.length < 3 ? 234 : 0)
+  } while (resume > 0 && names.length < 9)
+  t.same(names, ['backup', 'media', 'IPC$'])
+
+  const getInfo = (name: string, level: number) =>
+    call(
+      t,
+      pipe,
+      16,
+      parameters((output) => output.u32(0).string(name).u32(level)),
+    )
+  const unknown = getInfo('nowhere', 1)
+  t.same([unknown.u32(), unknown.pointer(), unknown.u32()], [1, false, 2310])
+  const noLevel = getInfo('backup', 7)
+  t.same([noLevel.u32(), noLevel.u32()], [7, 124])
+  const pathOf = () => {
+    const reader = getInfo('BACKUP', 2)
+    for (let i = 0; i < 9; i++) reader.u32()
+    reader.u32()
+    return [reader.string(), reader.string(), reader.string()]
+  }
+  t.same(pathOf(), ['backup', 'the backup', 'C:\\tank\\backup'])
+  const check = (path: string) => {
+    const reader = call(
+      t,
+      pipe,
+      20,
+      parameters((output) => output.u32(0).string(path)),
+    )
+    return [reader.u32(), reader.u32()]
+  }
+  t.same(check('c:\\TANK\\media'), [0, 0])
+  t.same(check(''), [0x8000_0003, 0])
+  t.same(check('C:\\tank'), [0, 2311])
+  const validate = (name: string, type: number, flags: number) =>
+    call(
+      t,
+      pipe,
+      33,
+      parameters((output) => output.u32(0).string(name).u32(type).u32(flags)),
+    ).u32()
+  t.same([validate('a b', 9, 0), validate('a'.repeat(80), 9, 0), validate('a'.repeat(81), 9, 0)], [0, 0, 123])
+  t.same(
+    [validate('', 9, 0), validate('a?b', 9, 0), validate('x', 1, 0), validate('x', 9, 1)],
+    [123, 123, 124, 87],
+  )
+  t.equal(validate('a'.repeat(13), 9, 0x8000_0000), 123)
+  const srv502 = call(
+    t,
+    pipe,
+    21,
+    parameters((output) => output.u32(0).u32(502)),
+  )
+  t.same([srv502.u32(), srv502.pointer(), srv502.u32()], [502, false, 124])
+  const tod = call(t, pipe, 28, Buffer.alloc(4))
+  t.ok(tod.pointer())
+  const fields = Array.from({ length: 12 }, () => tod.u32())
+  t.same([fields[0], ...fields.slice(2)], [1_795_402_665, 2, 57, 45, 67, 0, 10_000, 23, 11, 2026, 1])
+
+  host.isAdministrator = false
+  t.same(pathOf(), ['backup', 'the backup', ''], 'paths are for administrators')
+  for (const [opnum, level, filters] of [
+    [8, 1, 1],
+    [9, 3, 2],
+    [12, 0, 2],
+  ] as const) {
+    const reader = page(level, opnum, { filters: new Array<undefined>(filters).fill(undefined), resume: 0 })
+    t.same([reader.u32(), reader.pointer(), reader.u32()], [0, false, 0])
+    t.same([reader.uniqueU32(), reader.u32()], [0, 5], 'as are connections, files and sessions')
+  }
+})
+
+t.test('anything at all', async (t) => {
+  const host = testHost()
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 5 }), (writes) => {
+      const pipe = srvsvc(host)
+      for (const bytes of writes) pipe.write(Buffer.from(bytes))
+    }),
+  )
+  const stub = fc.uint8Array({ maxLength: 200 })
+  fc.assert(
+    fc.property(fc.constantFrom(8, 9, 12, 15, 16, 20, 21, 23, 28, 33, 36), stub, (opnum, bytes) => {
+      const pipe = bound(host)
+      const type = pipe.transceive(request(opnum, Buffer.from(bytes)), 65_536)?.data[2]
+      return (type === 2 || type === 3) && !pipe.broken
+    }),
+    { numRuns: 500 },
+  )
+  t.throws(() => new NdrReader(Buffer.from('020000000100000001000000410041', 'hex')).string(), DecodeError)
+})
