@@ -54,14 +54,14 @@ export interface ForcedIdentity {
 
 /** Resolves `force_user` and `force_group`. An unknown name fails: acting as anyone else would be wrong. */
 export function forcedIdentity(share: ShareConfiguration, users: SystemUsers): Outcome<ForcedIdentity> {
-  const { name, forceUser, forceGroup } = share
+  const { forceUser, forceGroup } = share
   const user = forceUser === undefined ? undefined : users.user(forceUser)
   if (forceUser !== undefined && !user) {
-    return failed(`share "${name}": force_user: there is no system user "${forceUser}"; make it or name another`)
+    return failed(`force_user: there is no system user "${forceUser}"; make it or name another`)
   }
   const gid = forceGroup === undefined ? undefined : users.group(forceGroup)
   if (forceGroup !== undefined && gid === undefined) {
-    return failed(`share "${name}": force_group: there is no system group "${forceGroup}"; make it or name another`)
+    return failed(`force_group: there is no system group "${forceGroup}"; make it or name another`)
   }
   return done({ user, gid })
 }

@@ -1,0 +1,11 @@
+/** Makes an account from a name and a password. */
+
+import type { Account } from './account.ts'
+import { ntHash } from '../../protocols/auth/nt-hash.ts'
+
+/** @param unixUser system user it acts as; undefined: the one of the same name */
+export function newAccount(name: string, password: string, unixUser: string | undefined): Account {
+  const now = new Date().toISOString()
+  const hash = ntHash(password)
+  return { name, ntHash: hash, created: now, changed: now, ...(unixUser !== undefined && { unixUser }), disabled: false }
+}

@@ -1,0 +1,53 @@
+/** What the commands share: streams, the user they run as, exit codes, reading the configuration. */
+
+import type { Readable, Writable } from 'node:stream'
+import { loadConfiguration } from '../config/load.ts'
+import { formatProblem } from '../config/problems.ts'
+import type { Configuration } from '../config/types.ts'
+import type { StartServer } from '../serve/running-server.ts'
+
+export const ExitCode = {
+  done: 0,
+  /** The command did not succeed, or `check` found something. */
+  failed: 1,
+  /** Wrong usage or configuration. */
+  usage: 2,
+} as const
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode]
+
+/** The outside world of a command; a test brings its own. */
+export interface CommandContext {
+  readonly stdin: Readable & { readonly isTTY?: boolean }
+  readonly stdout: Writable & { readonly isTTY?: boolean }
+  readonly stderr: Writable
+  readonly directory: string
+  /** Runs with the rights of root. */
+  readonly isRoot: boolean
+  readonly startServer: StartServer
+}
+
+export interface CommonOptions {
+  readonly config?: string | undefined
+}
+
+export function print(context: CommandContext, line: string): void {
+  context.stdout.write(`${line}\n`)
+}
+
+/** Writes what went wrong. @returns the code to exit with */
+export function fail(context: CommandContext, message: string, code: ExitCode = ExitCode.failed): ExitCode {
+  context.stderr.write(`poolhouse: ${message}\n`)
+  return code
+}
+
+/** Loads the configuration, or writes all that is wrong with it and returns undefined: exit with `ExitCode.usage`. */
+export async function readConfiguration(
+  context: CommandContext,
+  options: CommonOptions,
+  isPublic = false,
+): Promise<Configuration | undefined> {
+  const outcome = await loadConfiguration({ file: options.config, directory: context.directory, isPublic })
+  if (outcome.ok) return outcome.configuration
+  for (const problem of outcome.problems) context.stderr.write(`${formatProblem(problem)}\n`)
+  return undefined
+}

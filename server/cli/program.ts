@@ -1,0 +1,165 @@
+/** The command line: every command with its options, and how usage errors end. */
+
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { packageVersion } from '../version.ts'
+import type { CheckOptions } from './check.ts'
+import { check } from './check.ts'
+import type { CommandContext, CommonOptions } from './context.ts'
+import { ExitCode } from './context.ts'
+import type { InitOptions } from './init.ts'
+import { init } from './init.ts'
+import type { ServeOptions } from './serve.ts'
+import { serve } from './serve.ts'
+import type { StatusOptions } from './status.ts'
+import { endOpen, endSession, showStatus } from './status.ts'
+import type { AddOptions, ListOptions, PasswordOptions } from './user.ts'
+import { addUser, changePassword, listUsers, removeUser, setDisabled } from './user.ts'
+
+const FILE_DESCRIPTOR_MAXIMUM = 1023
+
+type Finish = (running: Promise<ExitCode>) => Promise<void>
+
+/**
+ * Runs one command.
+ *
+ * @param args without the program's own name
+ * @returns the exit code: 0 done, 1 failed or findings, 2 usage or configuration
+ */
+export async function runCommand(args: readonly string[], context: CommandContext): Promise<ExitCode> {
+  let code: ExitCode = ExitCode.done
+  const program = createProgram(context, async (running) => {
+    code = await running
+  })
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return code
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    return error.exitCode === 0 ? ExitCode.done : ExitCode.usage
+  }
+}
+
+function createProgram(context: CommandContext, finish: Finish): Command {
+  const program = new Command('poolhouse')
+    .description('A file server for ZFS boxes and other Linux hosts')
+    .version(packageVersion())
+    .exitOverride()
+    .showHelpAfterError('(see poolhouse --help)')
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => void context.stdout.write(text),
+      writeErr: (text) => void context.stderr.write(text),
+    })
+  addServe(program, context, finish)
+  addInit(program, context, finish)
+  addCheck(program, context, finish)
+  addUserCommands(program, context, finish)
+  addStatusCommands(program, context, finish)
+  return program
+}
+
+function configOption(): Option {
+  return new Option('--config <file>', 'configuration (default: ./poolhouse.toml, /etc/poolhouse/poolhouse.toml, built-in)')
+}
+
+function addServe(program: Command, context: CommandContext, finish: Finish): void {
+  program
+    .command('serve')
+    .description('run the server in the foreground')
+    .addOption(configOption())
+    .option('--ready-fd <n>', 'write "ready" to this file descriptor when clients can connect', fileDescriptor)
+    .option('--public', 'without a configuration: standard ports on all addresses (needs root)')
+    .action((options: ServeOptions) => finish(serve(context, options)))
+}
+
+function fileDescriptor(text: string): number {
+  const fd = Number(text)
+  if (!/^\d+$/.test(text) || fd > FILE_DESCRIPTOR_MAXIMUM) throw new InvalidArgumentError('It is not a file descriptor.')
+  return fd
+}
+
+function addInit(program: Command, context: CommandContext, finish: Finish): void {
+  program
+    .command('init')
+    .description('write a commented poolhouse.toml, a first share and user')
+    .argument('[dir]', 'folder to write it to', '.')
+    .option('--share-name <name>', 'name of the first share')
+    .option('--share-path <folder>', 'folder it serves')
+    .option('--time-machine', 'make it a Time Machine destination')
+    .option('--user <name>', 'first account')
+    .option('--password-stdin', 'read its password from standard input')
+    .option('--unix-user <name>', 'system user it acts as')
+    .option('--yes', 'ask nothing')
+    .option('--force', 'overwrite an existing file')
+    .action((directory: string, options: InitOptions) => finish(init(context, directory, options)))
+}
+
+function addCheck(program: Command, context: CommandContext, finish: Finish): void {
+  program
+    .command('check')
+    .description('validate the configuration and probe each share')
+    .addOption(configOption())
+    .option('--json', 'as JSON')
+    .action((options: CheckOptions) => finish(check(context, options)))
+}
+
+function addUserCommands(program: Command, context: CommandContext, finish: Finish): void {
+  const user = program.command('user').description('manage accounts')
+  user
+    .command('add <name>')
+    .description('add an account')
+    .addOption(configOption())
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--unix-user <name>', 'system user it acts as (default: the one of the same name)')
+    .action((name: string, options: AddOptions) => finish(addUser(context, name, options)))
+  user
+    .command('passwd <name>')
+    .description('change the password of an account')
+    .addOption(configOption())
+    .option('--password-stdin', 'read the password from standard input')
+    .action((name: string, options: PasswordOptions) => finish(changePassword(context, name, options)))
+  user
+    .command('remove <name>')
+    .description('remove an account')
+    .addOption(configOption())
+    .action((name: string, options: CommonOptions) => finish(removeUser(context, name, options)))
+  for (const [word, disabled] of [
+    ['disable', true],
+    ['enable', false],
+  ] as const) {
+    user
+      .command(`${word} <name>`)
+      .description(disabled ? 'keep an account but refuse its logins' : 'let a disabled account log in again')
+      .addOption(configOption())
+      .action((name: string, options: CommonOptions) => finish(setDisabled(context, name, disabled, options)))
+  }
+  user
+    .command('list')
+    .description('list the accounts')
+    .addOption(configOption())
+    .option('--json', 'as JSON')
+    .action((options: ListOptions) => finish(listUsers(context, options)))
+}
+
+function addStatusCommands(program: Command, context: CommandContext, finish: Finish): void {
+  program
+    .command('status')
+    .description('show sessions, open files and space of the running server')
+    .addOption(configOption())
+    .option('--json', 'as JSON')
+    .action((options: StatusOptions) => finish(showStatus(context, options)))
+  program
+    .command('session')
+    .description('manage sessions')
+    .command('close <id>')
+    .description('drop a session')
+    .addOption(configOption())
+    .action((id: string, options: CommonOptions) => finish(endSession(context, id, options)))
+  program
+    .command('file')
+    .description('manage open files')
+    .command('close <id>')
+    .description('close an open file')
+    .addOption(configOption())
+    .action((id: string, options: CommonOptions) => finish(endOpen(context, id, options)))
+}

@@ -1,0 +1,116 @@
+/** The life of a serving process: start, reload at SIGHUP, stop at SIGTERM or SIGINT. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { referencedNames } from '../accounts/identity.ts'
+import type { LiveAccounts } from '../accounts/live.ts'
+import type { SystemUsers } from '../accounts/system-users.ts'
+import { formatListenAddress } from '../config/addresses.ts'
+import { loadConfiguration } from '../config/load.ts'
+import { formatProblem } from '../config/problems.ts'
+import type { Configuration } from '../config/types.ts'
+import type { Logger } from '../logging/logger.ts'
+import type { StatusListener } from '../status/listener.ts'
+import { openStatusListener } from '../status/listener.ts'
+import { notBuilt } from './not-built.ts'
+import type { RunningServer } from './running-server.ts'
+
+/** After this, connections are cut: a supervisor kills what takes longer than it allows. */
+const DRAIN_MILLISECONDS = 10_000
+/** What a reload takes over; the rest needs a restart. */
+const RELOADED_SECTIONS = ['source', 'shares']
+
+export interface Service {
+  readonly running: RunningServer
+  readonly accounts: LiveAccounts
+  readonly systemUsers: SystemUsers
+  readonly log: Logger
+  /** As started with. */
+  readonly configuration: Configuration
+}
+
+/** Reads passwd, group and whatever else the system knows about the names in use. */
+export function prepareNames(
+  configuration: Configuration,
+  accounts: LiveAccounts,
+  systemUsers: SystemUsers,
+): Promise<void> {
+  const names = referencedNames(configuration.shares, accounts.all())
+  return systemUsers.prepare(names.users, names.groups)
+}
+
+/** Tells in the log what was configured and does not exist yet. */
+export function warnNotBuilt(configuration: Configuration, log: Logger): void {
+  for (const { message } of notBuilt(configuration)) log.warn(message)
+}
+
+/** Opens the status page. A server that cannot show it serves files all the same. */
+export async function startStatus(service: Service): Promise<StatusListener | undefined> {
+  const { running, configuration, log } = service
+  const { enabled, listen } = configuration.status
+  if (!enabled) return undefined
+  const { name, stateDir: stateDirectory } = configuration.server
+  try {
+    return await openStatusListener({ running, name, listen, stateDirectory })
+  } catch (error) {
+    log.warn(
+      `no status page: ${formatListenAddress(listen)}: ${(error as Error).message}; set another status.listen, or status.enabled = false`,
+    )
+    return undefined
+  }
+}
+
+/** Takes over shares and users from the file. With an error, all stays as it was and the log says why. */
+export async function reload(service: Service): Promise<void> {
+  const { running, accounts, systemUsers, log, configuration: started } = service
+  const configuration = await readAgain(started, log)
+  if (!configuration) return
+  const loaded = accounts.load()
+  if (!loaded.ok) return log.error(`not reloaded: ${loaded.message}`)
+  await prepareNames(configuration, accounts, systemUsers)
+  try {
+    await running.reload(configuration)
+  } catch (error) {
+    return log.error({ err: error }, `not reloaded: ${(error as Error).message}`)
+  }
+  warnNotBuilt(configuration, log)
+  for (const section of changedSections(started, configuration)) {
+    log.warn(`[${section}] has changed; that takes effect at the next start`)
+  }
+  log.info({ shares: running.shares().map((share) => share.name) }, 'reloaded')
+}
+
+async function readAgain(started: Configuration, log: Logger): Promise<Configuration | undefined> {
+  if (started.source === undefined) return started
+  const outcome = await loadConfiguration({ file: started.source, directory: '/' })
+  if (outcome.ok) return outcome.configuration
+  for (const problem of outcome.problems) log.error(`not reloaded: ${formatProblem(problem)}`)
+  return undefined
+}
+
+function changedSections(before: Configuration, after: Configuration): string[] {
+  return Object.keys(before).filter((section) => {
+    const key = section as keyof Configuration
+    return !RELOADED_SECTIONS.includes(section) && JSON.stringify(before[key]) !== JSON.stringify(after[key])
+  })
+}
+
+/** Says goodbye, lets requests under way finish, and returns after a bounded time. */
+export async function shutDown(service: Service, status: StatusListener | undefined): Promise<void> {
+  const closing = Promise.all([service.running.close(), status?.close()]).then(() => true)
+  const deadline = new AbortController()
+  const inTime = await Promise.race([closing, sleep(DRAIN_MILLISECONDS, false, { signal: deadline.signal })])
+  deadline.abort()
+  if (!inTime) service.log.warn(`clients still had requests under way after ${DRAIN_MILLISECONDS / 1000} s; stopped anyway`)
+}
+
+/** Why the server could not start, for people. */
+export function describeStartFailure(error: unknown): string {
+  const { code, address, port, message } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  const where = address !== undefined && port !== undefined ? formatListenAddress({ host: address, port }) : 'the address'
+  if (code === 'EADDRINUSE') return `${where} is in use; stop the program that has it, or set another "listen"`
+  if (code === 'EADDRNOTAVAIL') return `${where} is no address of this host; set another "listen"`
+  if (code === 'EACCES' && port !== undefined) {
+    return `${where} needs root; run as root, or "listen" on a port above 1023`
+  }
+  return `cannot start: ${message}`
+}

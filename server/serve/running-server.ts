@@ -1,0 +1,49 @@
+/** Between the command line and the composition root: what `serve` starts, and what it can ask of it then. */
+
+import type { LiveAccounts } from '../accounts/live.ts'
+import type { SystemUsers } from '../accounts/system-users.ts'
+import type { Configuration } from '../config/types.ts'
+import type { Logger } from '../logging/logger.ts'
+import type { ServerStatus } from '../status/server-status.ts'
+
+export interface StartOptions {
+  readonly configuration: Configuration
+  /** Loaded; follows changes of the file by itself. */
+  readonly accounts: LiveAccounts
+  /** Prepared for all names that configuration and accounts refer to, again before each `reload`. */
+  readonly systemUsers: SystemUsers
+  /** The process may take another identity, and must. */
+  readonly isRoot: boolean
+  readonly log: Logger
+}
+
+export interface RunningListener {
+  readonly protocol: 'smb' | 'afp' | 'iscsi'
+  /** As bound, `host:port` or `[v6]:port`: a configured port 0 is replaced by the real one. */
+  readonly address: string
+}
+
+export interface RunningShare {
+  readonly name: string
+  /** Folder that is served. */
+  readonly path: string
+}
+
+/** A server that accepts clients. */
+export interface RunningServer {
+  readonly listeners: readonly RunningListener[]
+  /** As of the last reload. */
+  shares(): readonly RunningShare[]
+  /** Takes over shares and users; sessions stay. Rejects when it cannot, and then nothing has changed. */
+  reload(configuration: Configuration): Promise<void>
+  status(): ServerStatus
+  /** @returns false when there is no such session */
+  closeSession(id: string): boolean
+  /** @returns false when there is no such open */
+  closeFile(id: string): boolean
+  /** Stops accepting, lets requests under way finish, flushes, disconnects. */
+  close(): Promise<void>
+}
+
+/** Rejects when a listener cannot bind or a share cannot be opened, with nothing left running. */
+export type StartServer = (options: StartOptions) => Promise<RunningServer>

@@ -1,0 +1,58 @@
+/** What a running server tells about itself: the status page, `/api/status`, `/metrics` and `poolhouse status` show this. */
+
+export interface SessionStatus {
+  /** For `poolhouse session close`. */
+  readonly id: string
+  readonly protocol: 'smb' | 'afp'
+  /** '' for anonymous. */
+  readonly user: string
+  readonly address: string
+  /** Such as `3.1.1`. */
+  readonly dialect: string
+  readonly signed: boolean
+  readonly encrypted: boolean
+  /** ISO 8601. */
+  readonly since: string
+  readonly idleSeconds: number
+}
+
+export interface TreeConnectStatus {
+  readonly sessionId: string
+  readonly share: string
+  /** ISO 8601. */
+  readonly since: string
+}
+
+export interface OpenStatus {
+  /** For `poolhouse file close`. */
+  readonly id: string
+  readonly sessionId: string
+  readonly share: string
+  /** From the share's root. */
+  readonly path: string
+  /** Letters of r, w and d (delete). */
+  readonly access: string
+  /** Byte-range locks held. */
+  readonly locks: number
+  /** Oplock or lease held, such as `RWH`; '' for none. */
+  readonly caching: string
+  /** ISO 8601. */
+  readonly since: string
+}
+
+/** Sums since the start. */
+export interface ServerTotals {
+  readonly connections: number
+  readonly requests: number
+  readonly failedLogins: number
+  /** Payload of READ and WRITE. */
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
+
+export interface ServerStatus {
+  readonly sessions: readonly SessionStatus[]
+  readonly treeConnects: readonly TreeConnectStatus[]
+  readonly opens: readonly OpenStatus[]
+  readonly totals: ServerTotals
+}

@@ -1,0 +1,26 @@
+/** A server's status with one of everything. */
+
+import type { ServerStatus } from '../../server/status/server-status.ts'
+
+const SINCE = '2026-11-01T10:00:00.000Z'
+
+export const FAKE_STATUS: ServerStatus = {
+  sessions: [
+    {
+      id: '17',
+      protocol: 'smb',
+      user: 'anna<b>',
+      address: '192.0.2.7:50123',
+      dialect: '3.1.1',
+      signed: true,
+      encrypted: false,
+      since: SINCE,
+      idleSeconds: 3,
+    },
+  ],
+  treeConnects: [{ sessionId: '17', share: 'work', since: SINCE }],
+  opens: [
+    { id: '99', sessionId: '17', share: 'work', path: 'a/b.txt', access: 'rw', locks: 2, caching: 'RWH', since: SINCE },
+  ],
+  totals: { connections: 5, requests: 400, failedLogins: 1, bytesRead: 1 << 20, bytesWritten: 4096 },
+}
