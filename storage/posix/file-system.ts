@@ -1,0 +1,102 @@
+/** A directory as a share's tree: the main thread's side, which sends jobs to workers and moves data itself. */
+
+import type { Features, FileSystem, OpenOutcome, OpenRequest, SpaceInfo } from '../file-system.ts'
+import { normalKey } from '../names/fold.ts'
+import { closeDescriptor } from './descriptor.ts'
+import { type HandleContext, PosixHandle } from './handle.ts'
+import { hashOf } from './name-table.ts'
+import type { ProbedRoot } from './probe.ts'
+import { type NameMapping, type Share, splitPath } from './share-type.ts'
+import { decodeStat, fileIdentityHash } from './stat-record.ts'
+import type { WorkerPool } from './worker-pool.ts'
+
+export interface PosixFileSystemOptions {
+  /** Absolute path of a directory that exists. */
+  readonly root: string
+  /** Stays open when the file system is closed: others may use it too. */
+  readonly workers: WorkerPool
+  readonly nameMapping?: NameMapping
+}
+
+class PosixFileSystem implements FileSystem {
+  readonly features: Features
+  readonly volumeId: bigint
+  readonly #share: Share
+  readonly #context: HandleContext
+  readonly #handles = new Set<PosixHandle>()
+
+  constructor(workers: WorkerPool, share: Share, probed: ProbedRoot) {
+    this.features = probed.features
+    this.volumeId = probed.volumeId
+    this.#share = share
+    this.#context = {
+      workers,
+      volume: probed,
+      features: probed.features,
+      forget: (handle) => this.#handles.delete(handle),
+    }
+  }
+
+  async open(request: OpenRequest): Promise<OpenOutcome> {
+    // All jobs on one directory's entries go to one worker, which has its index.
+    const entryKey = hashOf(normalKey(splitPath(request.path).parent))
+    const { workers, volume } = this.#context
+    const reply = await workers.run(entryKey, 'open', {
+      ...request,
+      share: this.#share.id,
+    })
+    if (!reply.ok) return reply
+    const record = Buffer.from(reply.record.buffer, reply.record.byteOffset, reply.record.byteLength)
+    const stat = decodeStat(record, 0, volume)
+    const handle = new PosixHandle(this.#context, {
+      node: {
+        share: this.#share.id,
+        fd: reply.fd,
+        pathOnly: reply.pathOnly,
+        link: reply.link,
+        identity: request.identity,
+        stream: reply.stream,
+      },
+      type: stat.type,
+      readable: request.read,
+      writable: request.write,
+      entryKey,
+      nodeKey: fileIdentityHash(record),
+    })
+    this.#handles.add(handle)
+    return {
+      ok: true,
+      handle,
+      created: reply.created,
+      path: reply.path,
+      stat,
+      ...(reply.permissions !== undefined && {
+        permissions: reply.permissions,
+      }),
+    }
+  }
+
+  async space(): Promise<SpaceInfo> {
+    return await this.#context.workers.run(0, 'space', this.#share.id)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#handles].map((handle) => handle.close()))
+    await this.#context.workers.removeShare(this.#share.id)
+    await closeDescriptor(this.#share.root)
+  }
+}
+
+/** Opens a directory as a file system. @throws StorageError when it cannot be opened */
+export async function createPosixFileSystem(options: PosixFileSystemOptions): Promise<FileSystem> {
+  const { workers } = options
+  const probed = await workers.run(0, 'openRoot', options.root)
+  const share = await workers.addShare({
+    root: probed.root,
+    nameMapping: options.nameMapping ?? 'native',
+    extendedAttributes: probed.features.extendedAttributes,
+    compression: probed.features.compression,
+    maximumStreamBytes: probed.features.maximumStreamBytes,
+  })
+  return new PosixFileSystem(workers, share, probed)
+}

@@ -1,0 +1,221 @@
+/** MS-FSA 2.1.5.6.3: a directory's names, taken at once, and their attributes page by page. */
+
+import { constants } from 'node:fs'
+import { StorageError } from '../errors.ts'
+import type { Identity } from '../file-system.ts'
+import { compile, isWild } from '../names/expression.ts'
+import { toNative } from '../names/sfm.ts'
+import { shortNameOf } from '../names/short-name.ts'
+import { eachName } from './directory-read.ts'
+import { decodeName, encodePath } from './disk-name.ts'
+import { diskPathOf, linkTextOf } from './entries.ts'
+import { check } from './errno.ts'
+import { actAs, asServer } from './identity.ts'
+import type { NodeReference } from './jobs.ts'
+import { addMetadata } from './metadata.ts'
+import {
+  close,
+  mayAccess,
+  mayAccessEntry,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDONLY,
+  openBeneath,
+  procPath,
+  statEntry,
+  statOf,
+} from './native.ts'
+import { openDirectoryExact } from './resolve.ts'
+import { clientName, joinPath, shareOf } from './share.ts'
+import { type Share, splitPath } from './share-type.ts'
+import { RECORD_BYTES, typeOf } from './stat-record.ts'
+
+/** Most entries of one job, so that a worker is not held for long. */
+export const MAXIMUM_PAGE_ENTRIES = 1024
+const INITIAL_BYTES = 4096
+
+/** A listing in progress; names are kept as bytes, each ended by a NUL, off the heap. */
+interface Cursor {
+  readonly node: NodeReference
+  readonly directory: number
+  readonly hideUnreadable: boolean
+  /** Without search permission names can be listed, but nothing be learned of them. */
+  readonly searchable: boolean
+  /** '.' and '..', as far as they matched and were not given yet. */
+  readonly dots: string[]
+  names: Buffer
+  end: number
+  at: number
+}
+
+const cursors = new Map<number, Cursor>()
+let lastCursor = 0
+
+/** Reads the names that match. Returns the cursor's id. */
+export function beginListing(job: { node: NodeReference; pattern: string; hideUnreadable: boolean }): number {
+  const { node, pattern, hideUnreadable } = job
+  const share = shareOf(node.share)
+  const matches = compile(pattern)
+  // An expression without wildcards may also be a short name.
+  const exact = !isWild(pattern)
+  return actAs(node.identity, () => {
+    const directory = check(openBeneath(node.fd, '', O_RDONLY | O_DIRECTORY), 'open directory')
+    const cursor: Cursor = {
+      node,
+      directory,
+      hideUnreadable,
+      searchable: mayAccess(directory, constants.X_OK),
+      dots: ['.', '..'].filter(matches),
+      names: Buffer.allocUnsafe(INITIAL_BYTES),
+      end: 0,
+      at: 0,
+    }
+    try {
+      eachName(directory, (bytes, from, to) => {
+        if (pattern !== '*') {
+          const name = clientName(share, decodeName(bytes, from, to))
+          if (!matches(name) && !(exact && matches(shortNameOf(toNative(name))))) return
+        }
+        append(cursor, bytes, from, to)
+      })
+    } catch (error) {
+      close(directory)
+      throw error
+    }
+    cursors.set(++lastCursor, cursor)
+    return lastCursor
+  })
+}
+
+function append(cursor: Cursor, bytes: Buffer, from: number, to: number): void {
+  const needed = cursor.end + to - from + 1
+  if (needed > cursor.names.length) {
+    const larger = Buffer.allocUnsafe(Math.max(needed, cursor.names.length * 2))
+    cursor.names.copy(larger, 0, 0, cursor.end)
+    cursor.names = larger
+  }
+  bytes.copy(cursor.names, cursor.end, from, to)
+  cursor.names[needed - 1] = 0
+  cursor.end = needed
+}
+
+export function endListing(id: number): void {
+  const cursor = cursors.get(id)
+  if (cursor === undefined) return
+  cursors.delete(id)
+  close(cursor.directory)
+}
+
+/** A page of entries: names and, one after the other in `records`, what is known of them. */
+export interface Page {
+  /** In the client's form. */
+  readonly names: readonly string[]
+  readonly records: Uint8Array<ArrayBuffer>
+  /** Targets of symbolic links that are shown as such, by index. */
+  readonly targets: ReadonlyMap<number, string>
+  readonly done: boolean
+}
+
+export function nextPage(job: { cursor: number; count: number }): Page {
+  const cursor = cursors.get(job.cursor)
+  if (cursor === undefined) throw new StorageError('stale', 'the listing ended')
+  const count = Math.min(job.count, MAXIMUM_PAGE_ENTRIES)
+  const left = cursor.dots.length + (cursor.end - cursor.at) / 2
+  const page = new PageWriter(shareOf(cursor.node.share), cursor, Math.min(count, Math.ceil(left)))
+  while (page.length < count) {
+    const name = cursor.dots.shift() ?? nextName(cursor)
+    if (name === undefined) return page.finish(true)
+    page.add(name)
+  }
+  return page.finish(false)
+}
+
+function nextName(cursor: Cursor): string | undefined {
+  if (cursor.at >= cursor.end || !cursor.searchable) return undefined
+  const end = cursor.names.indexOf(0, cursor.at)
+  const name = decodeName(cursor.names, cursor.at, end)
+  cursor.at = end + 1
+  return name
+}
+
+class PageWriter {
+  readonly #share: Share
+  readonly #cursor: Cursor
+  readonly #names: string[] = []
+  readonly #records: Buffer<ArrayBuffer>
+  readonly #targets = new Map<number, string>()
+  #path: string | undefined
+
+  constructor(share: Share, cursor: Cursor, capacity: number) {
+    this.#share = share
+    this.#cursor = cursor
+    this.#records = Buffer.from(new ArrayBuffer(capacity * RECORD_BYTES))
+  }
+
+  get length(): number {
+    return this.#names.length
+  }
+
+  /** Adds an entry; one that vanished, or that the account may not see, is left out. */
+  add(name: string): void {
+    const at = this.#names.length * RECORD_BYTES
+    const record = this.#records.subarray(at, at + RECORD_BYTES)
+    if (name === '.' || name === '..') {
+      this.#describeDots(name, record)
+      this.#names.push(name)
+      return
+    }
+    const { directory, hideUnreadable, node } = this.#cursor
+    if (hideUnreadable && !mayRead(node.identity, directory, name)) return
+    if (statEntry(directory, name, record) < 0) return
+    if (typeOf(record) === 'symlink') {
+      this.#describeLink(name, record)
+    } else {
+      addMetadata({ kind: 'entry', path: encodePath(`${procPath(directory)}/${name}`) }, record)
+    }
+    this.#names.push(clientName(this.#share, name))
+  }
+
+  finish(done: boolean): Page {
+    const bytes = this.#names.length * RECORD_BYTES
+    return {
+      names: this.#names,
+      records: this.#records.subarray(0, bytes),
+      targets: this.#targets,
+      done,
+    }
+  }
+
+  /** '..' of the root is the root: nothing above it is shown. */
+  #describeDots(name: string, record: Buffer): void {
+    const path = diskPathOf(this.#share, this.#cursor.directory)
+    const fd = openDirectoryExact(this.#share, name === '.' ? path : splitPath(path).parent)
+    this.#describe(fd, record)
+  }
+
+  /** A link is shown as what it leads to, as long as that is in the share. */
+  #describeLink(name: string, record: Buffer): void {
+    this.#path ??= diskPathOf(this.#share, this.#cursor.directory)
+    const path = joinPath(this.#path, name)
+    const { identity } = this.#cursor.node
+    const fd = actAs(identity, () => openBeneath(this.#share.root, path, O_PATH))
+    if (fd >= 0) {
+      this.#describe(fd, record)
+      return
+    }
+    this.#targets.set(this.#names.length, linkTextOf(this.#cursor.directory, name))
+  }
+
+  #describe(fd: number, record: Buffer): void {
+    try {
+      check(statOf(fd, record), 'statx')
+      asServer(() => addMetadata({ kind: 'path-only', fd }, record))
+    } finally {
+      close(fd)
+    }
+  }
+}
+
+function mayRead(identity: Identity | undefined, directory: number, name: string): boolean {
+  return actAs(identity, () => mayAccessEntry(directory, name, constants.R_OK))
+}

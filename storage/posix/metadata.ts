@@ -1,0 +1,93 @@
+/** MS-FSA 2.1.1.3: attributes and creation time of a file, from statx and from Samba's user.DOSATTRIB together. */
+
+import { constants } from 'node:fs'
+import { StorageError } from '../errors.ts'
+import type { ExtendedAttribute, Nanoseconds } from '../file-system.ts'
+import { DOS_ATTRIBUTES_XATTR, decodeDosAttributes, encodeDosAttributes } from '../metadata/dos-attributes.ts'
+import { extendedAttributesSize } from '../metadata/ea-size.ts'
+import { eaOfXattr } from '../metadata/reserved.ts'
+import { check } from './errno.ts'
+import { actingUid, asServer, isSuperuser } from './identity.ts'
+import { mayAccess, statOf } from './native.ts'
+import { birthTimeOf, dosAttributesOf, newRecord, ownerOf, setMetadata, typeOf } from './stat-record.ts'
+import { listXattrs, peekXattr, readXattr, writeXattr, type XattrPlace } from './xattr.ts'
+
+/** A file that a worker works on: its descriptor, and whether that was opened with O_PATH. */
+export interface Node {
+  readonly fd: number
+  readonly pathOnly: boolean
+}
+
+export function placeOf(node: Node): XattrPlace {
+  return { kind: node.pathOnly ? 'path-only' : 'descriptor', fd: node.fd }
+}
+
+const NOTHING = { dosAttributes: 0, birthTime: undefined, eaSize: 0 }
+
+/** Adds to a record that statx filled what the extended attributes say. What may not be read says nothing. */
+export function addMetadata(place: XattrPlace, record: Buffer): void {
+  const type = typeOf(record)
+  const names = type === 'file' || type === 'directory' ? listXattrs(place) : []
+  if (names.length === 0) {
+    setMetadata(record, NOTHING)
+    return
+  }
+  const stored = names.includes(DOS_ATTRIBUTES_XATTR) ? peekReadable(place, DOS_ATTRIBUTES_XATTR) : undefined
+  const { dosAttributes = 0, birthTime } = stored === undefined ? {} : decodeDosAttributes(stored)
+  setMetadata(record, {
+    dosAttributes,
+    birthTime,
+    eaSize: extendedAttributesSize(readEas(place, names)),
+  })
+}
+
+/** A server without root may be kept from a value that it may list: that is as if there were none. */
+function peekReadable(place: XattrPlace, name: string): Buffer | undefined {
+  try {
+    return peekXattr(place, name)
+  } catch (error) {
+    if (error instanceof StorageError && error.code === 'access-denied') return undefined
+    throw error
+  }
+}
+
+/** The attributes among `names` that are a client's own. */
+export function readEas(place: XattrPlace, names = listXattrs(place)): readonly ExtendedAttribute[] {
+  const attributes: ExtendedAttribute[] = []
+  for (const xattr of names) {
+    const name = eaOfXattr(xattr)
+    const value = name === undefined ? undefined : readXattr(place, xattr)
+    if (name !== undefined && value !== undefined) attributes.push({ name, value })
+  }
+  return attributes
+}
+
+/** All that is known of an open file. Reads as the server: to know attributes no account needs more than the way there. */
+export function readRecord(node: Node): Buffer {
+  const record = newRecord()
+  check(statOf(node.fd, record), 'statx')
+  asServer(() => addMetadata(placeOf(node), record))
+  return record
+}
+
+/** Stores DOS attributes and creation time; what is absent stays as the record has it. */
+export function storeDosAttributes(
+  node: Node,
+  record: Buffer,
+  changes: {
+    readonly dosAttributes?: number | undefined
+    readonly birthTime?: Nanoseconds | undefined
+  },
+): void {
+  const value = encodeDosAttributes({
+    dosAttributes: changes.dosAttributes ?? dosAttributesOf(record),
+    birthTime: changes.birthTime ?? birthTimeOf(record),
+  })
+  asServer(() => writeXattr(placeOf(node), DOS_ATTRIBUTES_XATTR, value))
+}
+
+/** Owner, or allowed to write: these may change what the server keeps beside a file. @throws StorageError 'access-denied' */
+export function assertMayChange(node: Node, record: Buffer): void {
+  if (isSuperuser() || actingUid() === ownerOf(record) || mayAccess(node.fd, constants.W_OK)) return
+  throw new StorageError('access-denied', 'neither owner nor allowed to write')
+}

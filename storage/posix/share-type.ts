@@ -1,0 +1,25 @@
+/** What main thread and workers both know of a share. */
+
+/** 'native': the disk has the characters themselves; 'private': what clients send, U+F001 to U+F029. */
+export type NameMapping = 'native' | 'private'
+
+export interface Share {
+  readonly id: number
+  /** Descriptor of the root, opened with O_PATH; shared by all threads of the process. */
+  readonly root: number
+  readonly nameMapping: NameMapping
+  readonly extendedAttributes: boolean
+  /** Compression can be switched on file by file. */
+  readonly compression: boolean
+  /** Largest named stream. */
+  readonly maximumStreamBytes: number
+}
+
+/** A path's directory and last component; of the root '' and ''. */
+export function splitPath(path: string): {
+  readonly parent: string
+  readonly name: string
+} {
+  const at = path.lastIndexOf('/')
+  return at < 0 ? { parent: '', name: path } : { parent: path.slice(0, at), name: path.slice(at + 1) }
+}

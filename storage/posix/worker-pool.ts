@@ -1,0 +1,149 @@
+/** The few threads that make the system calls of metadata for all shares. */
+
+import { Worker } from 'node:worker_threads'
+import { StorageError } from '../errors.ts'
+import type { JobMessage, ReplyMessage } from './jobs.ts'
+import type { Operations } from './operations.ts'
+import type { Share } from './share-type.ts'
+import { workerUrl } from './worker-url.ts'
+
+/** One of them may wait for a disk while another answers from the cache. */
+const DEFAULT_WORKERS = 2
+const MAXIMUM_WORKERS = 64
+/** Names of large folders lie outside the heap; what is inside is small. */
+const RESOURCE_LIMITS = {
+  maxOldGenerationSizeMb: 96,
+  maxYoungGenerationSizeMb: 8,
+} as const
+
+export type Operation = keyof Operations
+export type Argument<K extends Operation> = Parameters<Operations[K]>[0]
+export type Result<K extends Operation> = ReturnType<Operations[K]>
+
+interface Pending {
+  readonly resolve: (value: never) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Runs jobs in its threads. A key chooses the thread: what is cached there serves all jobs with the same key. */
+export class WorkerPool {
+  readonly #threads: Thread[]
+  readonly #shares = new Map<number, Share>()
+  #lastShare = 0
+
+  constructor(size: number) {
+    this.#threads = Array.from({ length: size }, () => new Thread(this.#shares))
+  }
+
+  /** @throws StorageError that the operation ended with */
+  async run<K extends Operation>(key: number, operation: K, argument: Argument<K>): Promise<Result<K>> {
+    const thread = this.#threads[key % this.#threads.length]
+    if (thread === undefined) throw new StorageError('stale', 'the worker pool was closed')
+    return await thread.run(operation, argument)
+  }
+
+  /** The same job in every thread. */
+  async runInAll<K extends Operation>(operation: K, argument: Argument<K>): Promise<Result<K>[]> {
+    return await Promise.all(this.#threads.map((thread) => thread.run(operation, argument)))
+  }
+
+  /** Makes a share known to all threads, also to those that replace one that failed. */
+  async addShare(share: Omit<Share, 'id'>): Promise<Share> {
+    const numbered = { ...share, id: ++this.#lastShare }
+    this.#shares.set(numbered.id, numbered)
+    await this.runInAll('addShare', numbered)
+    return numbered
+  }
+
+  async removeShare(id: number): Promise<void> {
+    this.#shares.delete(id)
+    await this.runInAll('removeShare', id)
+  }
+
+  /** Lets the threads finish what they have and ends them. */
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.splice(0).map((thread) => thread.close()))
+  }
+}
+
+/** A worker with its unanswered jobs; one that fails is replaced, unless it never answered at all. */
+class Thread {
+  readonly #shares: ReadonlyMap<number, Share>
+  readonly #pending = new Map<number, Pending>()
+  #worker: Worker | undefined
+  #lastId = 0
+  #hasAnswered = false
+  #idle: (() => void) | undefined
+  #closing = false
+
+  constructor(shares: ReadonlyMap<number, Share>) {
+    this.#shares = shares
+    this.#worker = this.#start()
+  }
+
+  run<K extends Operation>(operation: K, argument: Argument<K>): Promise<Result<K>> {
+    return new Promise((resolve, reject) => {
+      if (this.#worker === undefined || this.#closing) {
+        reject(new StorageError('io', 'the worker is gone'))
+        return
+      }
+      const id = ++this.#lastId
+      this.#pending.set(id, { resolve, reject })
+      this.#worker.postMessage({
+        id,
+        operation,
+        argument,
+      } satisfies JobMessage)
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    if (this.#pending.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
+    await this.#worker?.terminate()
+    this.#worker = undefined
+  }
+
+  #start(): Worker {
+    const worker = new Worker(workerUrl('worker'), {
+      resourceLimits: RESOURCE_LIMITS,
+      // Descriptors opened there are used and closed here.
+      trackUnmanagedFds: false,
+    })
+    worker.on('message', (reply: ReplyMessage) => this.#settle(reply))
+    worker.on('error', (error) => this.#fail(error))
+    worker.on('exit', () => this.#fail(new Error('the worker ended')))
+    return worker
+  }
+
+  #settle(reply: ReplyMessage): void {
+    const job = this.#pending.get(reply.id)
+    this.#pending.delete(reply.id)
+    this.#hasAnswered = true
+    if (reply.ok) job?.resolve(reply.value as never)
+    else if (reply.code === undefined) job?.reject(new Error(reply.message))
+    else job?.reject(new StorageError(reply.code, reply.message))
+    if (this.#pending.size === 0) this.#idle?.()
+  }
+
+  #fail(error: Error): void {
+    if (this.#worker === undefined) return
+    this.#worker.removeAllListeners('exit')
+    this.#worker = undefined
+    const jobs = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const job of jobs) job.reject(new StorageError('io', `a worker failed: ${error.message}`))
+    this.#idle?.()
+    if (this.#closing || !this.#hasAnswered) return
+    this.#hasAnswered = false
+    this.#worker = this.#start()
+    for (const share of this.#shares.values()) void this.run('addShare', share).catch(() => undefined)
+  }
+}
+
+/** @param options.size threads, 1 to 64 */
+export function createWorkerPool(options: { readonly size?: number } = {}): WorkerPool {
+  const size = options.size ?? DEFAULT_WORKERS
+  if (!Number.isInteger(size) || size < 1 || size > MAXIMUM_WORKERS) throw new RangeError(`${size} workers`)
+  return new WorkerPool(size)
+}
