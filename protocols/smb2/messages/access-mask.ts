@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.13.1: access masks of files, pipes and printers (2.2.13.1.1) and of directories (2.2.13.1.2). */
+/** MS-SMB2 2.2.13.1: access masks of files and pipes (2.2.13.1.1) and of directories (2.2.13.1.2). */
 
 export const AccessMask = {
   FILE_READ_DATA: 0x0000_0001,
@@ -28,7 +28,10 @@ export const AccessMask = {
   FILE_TRAVERSE: 0x0000_0020,
 } as const
 
-/** What the generic bits of a file or directory stand for (MS-DTYP 2.4.3 names them, the object type maps them). */
+/**
+ * What the generic bits of a file or directory stand for (MS-DTYP 2.4.3 names them, the object type
+ * maps them).
+ */
 export const FileGenericMapping = {
   READ: 0x0012_0089,
   WRITE: 0x0012_0116,

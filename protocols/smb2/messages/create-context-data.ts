@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.13.2.4 to .7 and 2.2.14.2.5 to .9: data of the short create contexts MxAc, QFid, AlSi and TWrp. */
+/** MS-SMB2 2.2.13.2 and 2.2.14.2: data of the short create contexts MxAc, QFid, AlSi and TWrp. */
 
 import { DecodeError } from '../../wire/errors.ts'
 import { Reader } from '../../wire/reader.ts'
@@ -19,7 +19,10 @@ export interface QueryOnDiskIdResponse {
 
 const ON_DISK_ID_RESERVED_BYTES = 16
 
-/** A reader over the data of a context that has exactly `length` bytes. @throws DecodeError for another length */
+/**
+ * A reader over the data of a context that has exactly `length` bytes. @throws DecodeError for
+ * another length
+ */
 export function contextReader(data: Buffer, length: number): Reader {
   if (data.length !== length) {
     throw new DecodeError(`a create context has ${data.length} bytes, not ${length}`)

@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.13.2.3, .4, .11, .12 and 2.2.14.2.3, .12: durable handle create contexts of version 1 and 2. */
+/** MS-SMB2 2.2.13.2 and 2.2.14.2: durable handle create contexts of version 1 and 2. */
 
 import { GUID_BYTES } from '../../wire/guid.ts'
 import { Writer } from '../../wire/writer.ts'

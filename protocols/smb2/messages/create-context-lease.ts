@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.13.2.8, .10 and 2.2.14.2.10, .11: lease create contexts of version 1 and 2, the same in both directions. */
+/** MS-SMB2 2.2.13.2.8 and .10: lease create contexts of version 1 and 2, the same in both directions. */
 
 import { DecodeError } from '../../wire/errors.ts'
 import { Writer } from '../../wire/writer.ts'

@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.7, 2.2.8, 2.2.11, 2.2.12, 2.2.18, 2.2.27, 2.2.28, 2.2.29, 2.2.30: the four-byte body of messages that say nothing but their command. */
+/** MS-SMB2 2.2.7 and others: the four-byte body of messages that say nothing but their command. */
 
 import type { Reader } from '../../wire/reader.ts'
 import type { Writer } from '../../wire/writer.ts'

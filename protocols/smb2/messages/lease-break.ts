@@ -62,11 +62,5 @@ export function decodeLeaseBreakAcknowledgment(reader: Reader): LeaseBreakAcknow
 }
 
 export function encodeLeaseBreakAcknowledgment(writer: Writer, m: LeaseBreakAcknowledgment): void {
-  writer
-    .u16(ACKNOWLEDGMENT_STRUCTURE_SIZE)
-    .u16(0)
-    .u32(0)
-    .bytes(m.leaseKey)
-    .u32(m.leaseState)
-    .zeros(8)
+  writer.u16(ACKNOWLEDGMENT_STRUCTURE_SIZE).u16(0).u32(0).bytes(m.leaseKey).u32(m.leaseState).zeros(8)
 }

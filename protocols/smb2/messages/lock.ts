@@ -5,7 +5,10 @@ import type { Writer } from '../../wire/writer.ts'
 import { decodeEmptyBody, type EmptyBody, encodeEmptyBody } from './empty-body.ts'
 import { checkCount, type FileId, readFileId, readStructureSize, writeFileId } from './structure.ts'
 
-/** 2.2.26.1 SMB2_LOCK_ELEMENT; both numbers are the full 64 bits, a range past the end is answered by the handler. */
+/**
+ * 2.2.26.1 SMB2_LOCK_ELEMENT; both numbers are the full 64 bits, a range past the end is answered
+ * by the handler.
+ */
 export interface LockElement {
   offset: bigint
   length: bigint

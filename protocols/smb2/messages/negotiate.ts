@@ -105,7 +105,9 @@ export function decodeNegotiateResponse(reader: Reader): NegotiateResponse {
     serverStartTime,
     securityBuffer: variablePart(reader, securityOffset, securityLength),
     negotiateContexts:
-      dialectRevision === Dialect.SMB_3_1_1 ? decodeNegotiateContexts(reader, contextOffset, contextCount) : [],
+      dialectRevision === Dialect.SMB_3_1_1
+        ? decodeNegotiateContexts(reader, contextOffset, contextCount)
+        : [],
   }
 }
 

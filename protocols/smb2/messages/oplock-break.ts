@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.23.1, 2.2.24.1 and 2.2.25.1: OPLOCK_BREAK Notification, Acknowledgment and Response, whether for an oplock or a lease. */
+/** MS-SMB2 2.2.23 to 2.2.25: OPLOCK_BREAK Notification, Acknowledgment and Response, oplock or lease. */
 
 import { DecodeError } from '../../wire/errors.ts'
 import type { Reader } from '../../wire/reader.ts'

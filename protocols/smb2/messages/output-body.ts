@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.34, 2.2.36 and 2.2.38: the body that QUERY_DIRECTORY, CHANGE_NOTIFY and QUERY_INFO responses share: one buffer. */
+/** MS-SMB2 2.2.34, 2.2.36 and 2.2.38: the one-buffer body of three responses (directory, notify, info). */
 
 import type { Reader } from '../../wire/reader.ts'
 import type { Writer } from '../../wire/writer.ts'

@@ -105,11 +105,5 @@ export function decodeReadResponse(reader: Reader): ReadResponse & { data: Buffe
 
 /** Writes the head alone, 16 bytes. */
 export function encodeReadResponse(writer: Writer, m: ReadResponse): void {
-  writer
-    .u16(RESPONSE_STRUCTURE_SIZE)
-    .u8(m.dataOffset)
-    .u8(0)
-    .u32(m.dataLength)
-    .u32(m.dataRemaining)
-    .u32(0)
+  writer.u16(RESPONSE_STRUCTURE_SIZE).u8(m.dataOffset).u8(0).u32(m.dataLength).u32(m.dataRemaining).u32(0)
 }

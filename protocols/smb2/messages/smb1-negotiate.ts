@@ -34,7 +34,8 @@ export function decodeSmb1NegotiateRequest(reader: Reader): Smb1NegotiateRequest
   const dialects: string[] = []
   while (data.remaining > 0) {
     checkCount(dialects.length + 1, MAX_SMB1_DIALECTS, 'SMB1 dialects')
-    if (data.u8() !== BUFFER_FORMAT_DIALECT) throw new DecodeError('an SMB1 dialect has the wrong BufferFormat')
+    if (data.u8() !== BUFFER_FORMAT_DIALECT)
+      throw new DecodeError('an SMB1 dialect has the wrong BufferFormat')
     dialects.push(readNulTerminated(data))
   }
   return { dialects }
@@ -49,7 +50,11 @@ function readNulTerminated(reader: Reader): string {
 }
 
 export function encodeSmb1NegotiateRequest(writer: Writer, m: Smb1NegotiateRequest): void {
-  writer.u32(ProtocolId.SMB1).u8(SMB_COM_NEGOTIATE).zeros(SMB1_HEADER_BYTES - 5).u8(0)
+  writer
+    .u32(ProtocolId.SMB1)
+    .u8(SMB_COM_NEGOTIATE)
+    .zeros(SMB1_HEADER_BYTES - 5)
+    .u8(0)
   const byteCount = writer.reserve(2)
   writer.part({ length: byteCount }, () => {
     for (const dialect of m.dialects) {

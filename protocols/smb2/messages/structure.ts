@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2: what all message bodies share: StructureSize, parts found by header-relative offsets, FileId (2.2.14.1). */
+/** MS-SMB2 2.2: what message bodies share: StructureSize, header-relative parts, FileId (2.2.14.1). */
 
 import { DecodeError } from '../../wire/errors.ts'
 import type { Reader } from '../../wire/reader.ts'
@@ -59,7 +59,10 @@ export function writeVariablePart(writer: Writer, offset: Slot, length: Slot, wr
   writer.part({ length }, write)
 }
 
-/** Writes the one byte that an odd StructureSize counts, when `writtenBytes` of the variable part are none. */
+/**
+ * Writes the one byte that an odd StructureSize counts, when `writtenBytes` of the variable part
+ * are none.
+ */
 export function padEmptyPart(writer: Writer, writtenBytes: number): void {
   if (writtenBytes === 0) writer.u8(0)
 }

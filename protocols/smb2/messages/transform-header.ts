@@ -26,7 +26,8 @@ export const TRANSFORM_NONCE_OFFSET = 20
 
 /** @throws DecodeError when ProtocolId is wrong or the header is not complete */
 export function decodeTransformHeader(reader: Reader): TransformHeader {
-  if (reader.u32() !== ProtocolId.TRANSFORM) throw new DecodeError('ProtocolId is not that of an encrypted message')
+  if (reader.u32() !== ProtocolId.TRANSFORM)
+    throw new DecodeError('ProtocolId is not that of an encrypted message')
   const signature = reader.bytes(SIGNATURE_BYTES)
   const nonce = reader.bytes(TRANSFORM_NONCE_BYTES)
   const originalMessageSize = reader.u32()

@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.31 and MS-FSCC 2.3: the state that FSCTL_GET_COMPRESSION returns and FSCTL_SET_COMPRESSION sets. */
+/** MS-SMB2 2.2.31 and MS-FSCC 2.3: the state of FSCTL_GET_COMPRESSION and FSCTL_SET_COMPRESSION. */
 
 import type { Reader } from '../../../wire/reader.ts'
 import type { Writer } from '../../../wire/writer.ts'

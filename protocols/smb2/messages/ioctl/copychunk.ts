@@ -1,10 +1,13 @@
-/** MS-SMB2 2.2.31.1, 2.2.32.1 and 2.2.32.3: SRV_COPYCHUNK_COPY, SRV_COPYCHUNK_RESPONSE and SRV_REQUEST_RESUME_KEY Response. */
+/** MS-SMB2 2.2.31.1, 2.2.32.1 and 2.2.32.3: server-side copy: SRV_COPYCHUNK and the resume key. */
 
 import type { Reader } from '../../../wire/reader.ts'
 import type { Writer } from '../../../wire/writer.ts'
 import { checkCount } from '../structure.ts'
 
-/** 2.2.31.1.1 SRV_COPYCHUNK; offsets are the full 64 bits, a range outside a file is answered by the handler. */
+/**
+ * 2.2.31.1.1 SRV_COPYCHUNK; offsets are the full 64 bits, a range outside a file is answered by the
+ * handler.
+ */
 export interface SrvCopychunk {
   sourceOffset: bigint
   targetOffset: bigint
@@ -19,7 +22,10 @@ export interface SrvCopychunkCopy {
   chunks: SrvCopychunk[]
 }
 
-/** With STATUS_INVALID_PARAMETER these are the server's limits instead: chunks, bytes per chunk, bytes in all. */
+/**
+ * With STATUS_INVALID_PARAMETER these are the server's limits instead: chunks, bytes per chunk,
+ * bytes in all.
+ */
 export interface SrvCopychunkResponse {
   chunksWritten: number
   chunkBytesWritten: number

@@ -39,7 +39,10 @@ export function encodeAllocatedRange(writer: Writer, m: AllocatedRange): void {
   writer.i64(m.fileOffset).i64(m.length)
 }
 
-/** The output of QUERY_ALLOCATED_RANGES: as many ranges as there are bytes for. @throws DecodeError for a part of one */
+/**
+ * The output of QUERY_ALLOCATED_RANGES: as many ranges as there are bytes for. @throws DecodeError
+ * for a part of one
+ */
 export function decodeAllocatedRanges(reader: Reader): AllocatedRange[] {
   if (reader.remaining % RANGE_BYTES !== 0) throw new DecodeError('an allocated range is cut off')
   return Array.from({ length: reader.remaining / RANGE_BYTES }, () => decodeAllocatedRange(reader))

@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.32.5: NETWORK_INTERFACE_INFO Response, a list of interfaces with SOCKADDR_STORAGE (2.2.32.5.1). */
+/** MS-SMB2 2.2.32.5: NETWORK_INTERFACE_INFO Response: interfaces with SOCKADDR_STORAGE (2.2.32.5.1). */
 
 import { DecodeError } from '../../../wire/errors.ts'
 import type { Reader } from '../../../wire/reader.ts'
@@ -27,7 +27,10 @@ const AF_INET6 = 0x0017
 const IPV4_BYTES = 4
 const IPV6_BYTES = 16
 
-export function encodeNetworkInterfaceInfo(writer: Writer, interfaces: readonly NetworkInterfaceInfo[]): void {
+export function encodeNetworkInterfaceInfo(
+  writer: Writer,
+  interfaces: readonly NetworkInterfaceInfo[],
+): void {
   interfaces.forEach((entry, index) => {
     writer
       .u32(index < interfaces.length - 1 ? ENTRY_BYTES : 0)

@@ -1,4 +1,4 @@
-/** MS-SMB2 2.2.31 and MS-FSCC 2.3: FSCTL_PIPE_WAIT Request: wait until an instance of a named pipe is free. */
+/** MS-SMB2 2.2.31 and MS-FSCC 2.3: FSCTL_PIPE_WAIT Request: wait for an instance of a named pipe. */
 
 import type { Reader } from '../../../wire/reader.ts'
 import type { Writer } from '../../../wire/writer.ts'

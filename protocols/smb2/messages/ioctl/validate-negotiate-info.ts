@@ -49,9 +49,6 @@ export function decodeValidateNegotiateInfoResponse(reader: Reader): ValidateNeg
   }
 }
 
-export function encodeValidateNegotiateInfoResponse(
-  writer: Writer,
-  m: ValidateNegotiateInfoResponse,
-): void {
+export function encodeValidateNegotiateInfoResponse(writer: Writer, m: ValidateNegotiateInfoResponse): void {
   writer.u32(m.capabilities).bytes(m.guid).u16(m.securityMode).u16(m.dialect)
 }

@@ -1,7 +1,5 @@
 /** MS-SMB2 2.2: which functions read and write the body of a message, by the name that fixtures give it. */
 
-import type { Reader } from '../../../../protocols/wire/reader.ts'
-import type { Writer } from '../../../../protocols/wire/writer.ts'
 import * as cancel from '../../../../protocols/smb2/messages/cancel.ts'
 import * as changeNotify from '../../../../protocols/smb2/messages/change-notify.ts'
 import * as close from '../../../../protocols/smb2/messages/close.ts'
@@ -22,6 +20,8 @@ import * as setInfo from '../../../../protocols/smb2/messages/set-info.ts'
 import * as treeConnect from '../../../../protocols/smb2/messages/tree-connect.ts'
 import * as treeDisconnect from '../../../../protocols/smb2/messages/tree-disconnect.ts'
 import * as write from '../../../../protocols/smb2/messages/write.ts'
+import type { Reader } from '../../../../protocols/wire/reader.ts'
+import type { Writer } from '../../../../protocols/wire/writer.ts'
 
 export interface BodyCodec {
   decode: (reader: Reader) => object
@@ -36,10 +36,7 @@ function codec<T extends object>(
   return { decode, encode: (writer, body) => encode(writer, body as T) }
 }
 
-function encodeReadResponseWithData(
-  writer: Writer,
-  m: ReturnType<typeof read.decodeReadResponse>,
-): void {
+function encodeReadResponseWithData(writer: Writer, m: ReturnType<typeof read.decodeReadResponse>): void {
   read.encodeReadResponse(writer, m)
   writer.bytes(m.data)
 }
@@ -49,7 +46,10 @@ export const codecs: Readonly<Record<string, BodyCodec>> = {
   NegotiateRequest: codec(negotiate.decodeNegotiateRequest, negotiate.encodeNegotiateRequest),
   NegotiateResponse: codec(negotiate.decodeNegotiateResponse, negotiate.encodeNegotiateResponse),
   SessionSetupRequest: codec(sessionSetup.decodeSessionSetupRequest, sessionSetup.encodeSessionSetupRequest),
-  SessionSetupResponse: codec(sessionSetup.decodeSessionSetupResponse, sessionSetup.encodeSessionSetupResponse),
+  SessionSetupResponse: codec(
+    sessionSetup.decodeSessionSetupResponse,
+    sessionSetup.encodeSessionSetupResponse,
+  ),
   LogoffRequest: codec(logoff.decodeLogoffRequest, logoff.encodeLogoffRequest),
   LogoffResponse: codec(logoff.decodeLogoffResponse, logoff.encodeLogoffResponse),
   TreeConnectRequest: codec(treeConnect.decodeTreeConnectRequest, treeConnect.encodeTreeConnectRequest),
@@ -88,7 +88,10 @@ export const codecs: Readonly<Record<string, BodyCodec>> = {
     queryDirectory.encodeQueryDirectoryResponse,
   ),
   ChangeNotifyRequest: codec(changeNotify.decodeChangeNotifyRequest, changeNotify.encodeChangeNotifyRequest),
-  ChangeNotifyResponse: codec(changeNotify.decodeChangeNotifyResponse, changeNotify.encodeChangeNotifyResponse),
+  ChangeNotifyResponse: codec(
+    changeNotify.decodeChangeNotifyResponse,
+    changeNotify.encodeChangeNotifyResponse,
+  ),
   QueryInfoRequest: codec(queryInfo.decodeQueryInfoRequest, queryInfo.encodeQueryInfoRequest),
   QueryInfoResponse: codec(queryInfo.decodeQueryInfoResponse, queryInfo.encodeQueryInfoResponse),
   SetInfoRequest: codec(setInfo.decodeSetInfoRequest, setInfo.encodeSetInfoRequest),
