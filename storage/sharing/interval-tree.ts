@@ -37,8 +37,7 @@ export class IntervalTree<T extends Interval> {
       left: undefined,
       right: undefined,
     }
-    const [below, above] = split(this.#root, item)
-    this.#root = merge(merge(below, node), above)
+    this.#root = insertInto(this.#root, node)
     this.#size++
   }
 
@@ -74,6 +73,21 @@ function update<T extends Interval>(node: TreeNode<T>): TreeNode<T> {
   if (node.right !== undefined && node.right.furthest > furthest) furthest = node.right.furthest
   node.furthest = furthest
   return node
+}
+
+/** Goes down to where the priority belongs and parts what is below. */
+function insertInto<T extends Interval>(tree: Tree<T>, node: TreeNode<T>): TreeNode<T> {
+  if (tree === undefined) return node
+  if (node.priority > tree.priority) {
+    const [below, above] = split(tree, node.item)
+    node.left = below
+    node.right = above
+    return update(node)
+  }
+  if (precedes(node.item, tree.item)) tree.left = insertInto(tree.left, node)
+  else tree.right = insertInto(tree.right, node)
+  if (node.item.last > tree.furthest) tree.furthest = node.item.last
+  return tree
 }
 
 /** What precedes an item, and the rest. */
