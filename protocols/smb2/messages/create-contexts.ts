@@ -41,6 +41,8 @@ export interface CreateContext {
 export const MAX_CREATE_CONTEXTS = 32
 const CONTEXT_ALIGNMENT = 8
 const CONTEXT_HEADER_BYTES = 16
+/** Every name of 2.2.13.2 has four bytes or more; smbtorture asks that a shorter one be refused. */
+const MIN_NAME_BYTES = 4
 
 function guidName(hex: string): string {
   return Buffer.from(hex, 'hex').toString('latin1')
@@ -82,8 +84,8 @@ function decodeContext(context: Reader): CreateContext {
   context.skip(2)
   const dataOffset = context.u16()
   const dataLength = context.u32()
-  if (nameLength === 0 || nameOffset < CONTEXT_HEADER_BYTES) {
-    throw new DecodeError('a create context has no name')
+  if (nameLength < MIN_NAME_BYTES || nameOffset < CONTEXT_HEADER_BYTES) {
+    throw new DecodeError('the name of a create context is too short, or lies in its header')
   }
   if (dataLength > 0 && dataOffset < CONTEXT_HEADER_BYTES) {
     throw new DecodeError('the data of a create context lies in its header')
