@@ -34,6 +34,7 @@ export function openOn(volume: Volume, request: OpenRequest): OpenOutcome & { ok
   }
   const stream = request.stream === undefined ? undefined : openStream(volume, node, request.stream, request)
   const handle = new MemoryHandle(volume, file.value, stream?.value, request)
+  const descriptor = node.securityDescriptor
   return {
     ok: true,
     handle,
@@ -41,6 +42,7 @@ export function openOn(volume: Volume, request: OpenRequest): OpenOutcome & { ok
     path: pathOf(file.value),
     stat: statOf(node, volume.volumeId, stream?.value.content),
     ...(request.wantPermissions && { permissions: permissionsOf(node, file.value.parent, identity) }),
+    ...(request.wantPermissions && descriptor !== undefined && { securityDescriptor: descriptor }),
   }
 }
 

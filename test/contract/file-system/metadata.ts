@@ -112,6 +112,12 @@ async function securityDescriptor(lab: Lab): Promise<void> {
   await file.setSecurityDescriptor(descriptor)
   t.same(await file.securityDescriptor(), descriptor)
   t.same(await (await lab.handle('file')).securityDescriptor(), descriptor)
+  t.same(
+    (await lab.open('file', { wantPermissions: true })).securityDescriptor,
+    descriptor,
+    'an open brings it',
+  )
+  t.equal((await lab.open('file')).securityDescriptor, undefined, 'when permissions are wanted')
   const directory = await lab.directory('d')
   await directory.setSecurityDescriptor(descriptor)
   t.same(await directory.securityDescriptor(), descriptor)
