@@ -30,7 +30,10 @@ export function changeAttributes(
   volume.touchMetadata(node)
 }
 
-/** POSIX: mode and exact times are the owner's to change, the owner is root's; what lies in xattrs is a writer's. */
+/**
+ * POSIX: mode and exact times are the owner's to change, the owner is root's; what lies in xattrs is a
+ * writer's.
+ */
 function demandChanges(
   volume: Volume,
   node: MemoryNode,

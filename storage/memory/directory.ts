@@ -27,7 +27,10 @@ export class Directory {
     return this.#exact.get(name)
   }
 
-  /** The entry that an open of this name finds: the exact one, one in another case, in another Unicode form, or by its 8.3 name. */
+  /**
+   * The entry that an open of this name finds: the exact one, one in another case, in another Unicode
+   * form, or by its 8.3 name.
+   */
   find(name: string): Entry | undefined {
     return this.clash(name) ?? (this.#caseSensitive ? undefined : this.#loose.get(normalKey(name))?.[0])
   }

@@ -68,7 +68,10 @@ function openEntry(volume: Volume, request: OpenRequest): Opened<Entry> {
   return { value: entry, created: false }
 }
 
-/** Whether what an open found also keeps a new entry from being made: not when only its Unicode form is another. */
+/**
+ * Whether what an open found also keeps a new entry from being made: not when only its Unicode form is
+ * another.
+ */
 function clashes(place: Place, path: string): boolean {
   return place.parent?.directory === undefined || place.parent.directory.clash(lastOf(path)) !== undefined
 }

@@ -101,7 +101,10 @@ export class SparseBytes {
     return found
   }
 
-  /** Points at the pages of another file. All numbers are multiples of PAGE_BYTES, except where the source ends. */
+  /**
+   * Points at the pages of another file. All numbers are multiples of PAGE_BYTES, except where the
+   * source ends.
+   */
   sharePages(source: SparseBytes, from: ByteRange, to: number): void {
     this.#claim(to, from.length)
     for (let done = 0; done < from.length; done += PAGE_BYTES) {

@@ -6,7 +6,10 @@ import type { ExtendedAttribute } from '../file-system.ts'
 const ENTRY_OVERHEAD_BYTES = 4 + 1 + 1 + 2 + 1
 const ENTRY_ALIGNMENT = 4
 
-/** Bytes of the list that reports these attributes, each entry but the last padded to four; 0 when there are none. */
+/**
+ * Bytes of the list that reports these attributes, each entry but the last padded to four; 0 when
+ * there are none.
+ */
 export function extendedAttributesSize(attributes: readonly ExtendedAttribute[]): number {
   return attributes.reduce((size, { name, value }) => {
     const aligned = Math.ceil(size / ENTRY_ALIGNMENT) * ENTRY_ALIGNMENT

@@ -26,7 +26,10 @@ export function isReservedXattr(xattr: string): boolean {
   return RESERVED_NAMES.has(name) || RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix))
 }
 
-/** The EA name of an attribute of the file system; undefined when it is none (another namespace, or reserved). */
+/**
+ * The EA name of an attribute of the file system; undefined when it is none (another namespace, or
+ * reserved).
+ */
 export function eaOfXattr(xattr: string): string | undefined {
   if (!xattr.startsWith(NAMESPACE) || isReservedXattr(xattr)) return undefined
   const name = xattr.slice(NAMESPACE.length)

@@ -19,7 +19,10 @@ export function isShortName(name: string): boolean {
   return SHORT_NAME.test(name)
 }
 
-/** Whether a name could have come from `shortNameOf` a long one: only then is it worth searching a directory for it. */
+/**
+ * Whether a name could have come from `shortNameOf` a long one: only then is it worth searching a
+ * directory for it.
+ */
 export function looksGenerated(name: string): boolean {
   return GENERATED.test(name)
 }
@@ -45,7 +48,10 @@ export function shortNameOf(name: string): string {
   return `${first}~${digits}${extension === '' ? '' : `.${extension}`}`
 }
 
-/** FNV-1a over the UTF-16 units with the finalizer of MurmurHash3, since neighbouring names must not be neighbours here. */
+/**
+ * FNV-1a over the UTF-16 units with the finalizer of MurmurHash3, since neighbouring names must not be
+ * neighbours here.
+ */
 function hash(key: string): number {
   let value = 0x811c9dc5
   for (let at = 0; at < key.length; at++) value = Math.imul(value ^ key.charCodeAt(at), 0x01000193)

@@ -120,13 +120,19 @@ export class ByteRangeLocks {
     return range.length > 0n && this.#lockedByAnother(owner, key, range)
   }
 
-  /** Whether a write touches what another has locked exclusively, or anyone, itself included, has locked shared. */
+  /**
+   * Whether a write touches what another has locked exclusively, or anyone, itself included, has
+   * locked shared.
+   */
   conflictsWithWrite(owner: object, key: number, range: LockRange): boolean {
     if (range.length === 0n) return false
     return this.#lockedByAnother(owner, key, range) || this.#anyShared(range)
   }
 
-  /** MS-FSA 2.1.4.10 with LockIntent: exclusive locks don't stack, not even on the owner's; shared ones do on the owner's exclusive one. */
+  /**
+   * MS-FSA 2.1.4.10 with LockIntent: exclusive locks don't stack, not even on the owner's; shared ones
+   * do on the owner's exclusive one.
+   */
   #conflictsWithLock(request: LockRequest): boolean {
     if (!request.exclusive) return this.#lockedByAnother(request.owner, request.key, request)
     return (

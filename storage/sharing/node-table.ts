@@ -50,7 +50,10 @@ export interface Node<O extends SharedOpen> {
   readonly openCount: number
   /** The open that asked for the file to be deleted at the last close of it and all its streams. */
   readonly deletePending: O | undefined
-  /** A write time that a client set: data written through handles that are open leaves it (MS-FSA 2.1.1.6). */
+  /**
+   * A write time that a client set: data written through handles that are open leaves it (MS-FSA
+   * 2.1.1.6).
+   */
   stickyWriteTime: Nanoseconds | undefined
 }
 

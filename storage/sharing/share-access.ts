@@ -1,6 +1,9 @@
 /** MS-FSA 2.1.5.1.2.2: whether a new open and those that exist allow each other what they do. */
 
-/** What an open was granted, as far as sharing looks at it. An open with none of it (attributes only) takes no part. */
+/**
+ * What an open was granted, as far as sharing looks at it. An open with none of it (attributes only)
+ * takes no part.
+ */
 export const GrantedAccess = {
   /** FILE_READ_DATA */
   read: 0x01,

@@ -15,12 +15,18 @@ import { treeContract } from './file-system/tree.ts'
 /** An empty file system, and how to dispose of it. */
 export interface ContractFixture {
   readonly fs: FileSystem
-  /** Whether other identities than the server's own user can act (a backend of the kernel needs root for it). */
+  /**
+   * Whether other identities than the server's own user can act (a backend of the kernel needs root
+   * for it).
+   */
   readonly canImpersonate?: boolean
   cleanup(): Promise<void>
 }
 
-/** Runs all that the interface's comments promise; `create` is called for each part, with nothing in the tree. */
+/**
+ * Runs all that the interface's comments promise; `create` is called for each part, with nothing in
+ * the tree.
+ */
 export async function fileSystemContract(
   t: Test,
   name: string,
