@@ -35,7 +35,7 @@ export const PDU_HEADER_BYTES = 16
 const FRAGMENT_LENGTH_OFFSET = 8
 /** Header, alloc_hint, context id, cancel count and a reserved byte. */
 export const RESPONSE_HEADER_BYTES = 24
-/** No fragment is larger, whatever was negotiated (MS-RPCE 3.3.3.5 <product behaviour>: Windows offers 5,840 or 4,280). */
+/** No fragment is larger, whatever was negotiated: Windows offers 5,840 or, over named pipes, 4,280. */
 export const MAXIMUM_FRAGMENT_BYTES = 5840
 /** 12.6.3.3 MustRecvFragSize: every implementation takes this much. */
 export const MINIMUM_FRAGMENT_BYTES = 1432
