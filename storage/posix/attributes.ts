@@ -6,7 +6,7 @@ import { OWN_PREFIX } from '../metadata/reserved.ts'
 import { check, Errno } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
-import { assertMayChange, placeOf, readRecord, storeDosAttributes } from './metadata.ts'
+import { assertMayChange, isOwner, mayChange, placeOf, readRecord, storeDosAttributes } from './metadata.ts'
 import { chmod, chown, ftruncate, procPath, utimens } from './native.ts'
 import { shareOf } from './share.ts'
 import type { Share } from './share-type.ts'
@@ -61,13 +61,12 @@ function changeTimes(node: NodeReference, { accessTime, writeTime }: AttributeCh
   putTimespec(times, 0, accessTime)
   putTimespec(times, TIMESPEC_BYTES, writeTime)
   const result = utimens(node.fd, times)
-  if (result !== -Errno.EPERM) {
-    check(result, 'utimensat')
-    return
-  }
   // POSIX lets only the owner set a time; Windows whoever may write.
-  assertMayChange(node, readRecord(node))
-  asServer(() => check(utimens(node.fd, times), 'utimensat'))
+  if (result === -Errno.EPERM && mayChange(node, readRecord(node))) {
+    asServer(() => check(utimens(node.fd, times), 'utimensat'))
+  } else {
+    check(result, 'utimensat')
+  }
 }
 
 function putTimespec(times: Buffer, at: number, time: Nanoseconds | undefined): void {
@@ -110,7 +109,8 @@ export function writeSecurityDescriptor(job: { node: NodeReference; descriptor: 
   const { node } = job
   actAs(node.identity, () => {
     if (!shareOf(node.share).extendedAttributes) throw new StorageError('not-supported')
-    assertMayChange(node, readRecord(node))
+    // MS-DTYP 2.4.3 WRITE_DAC: the owner's alone where nothing was granted.
+    if (!isOwner(readRecord(node))) throw new StorageError('not-permitted', 'not the owner')
     asServer(() => writeXattr(placeOf(node), SECURITY_DESCRIPTOR, Buffer.from(job.descriptor)))
   })
 }

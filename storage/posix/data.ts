@@ -1,7 +1,7 @@
 /** MS-FSA 2.1.5.10: allocation, holes, copies and compression of a file's data; bytes themselves go from the main thread. */
 
 import { StorageError } from '../errors.ts'
-import { type ByteRange, DosAttribute } from '../file-system.ts'
+import type { ByteRange } from '../file-system.ts'
 import { check, Errno } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
@@ -25,7 +25,7 @@ import {
   setInodeFlags,
 } from './native.ts'
 import { shareOf } from './share.ts'
-import { dosAttributesOf, sizeOf, typeOf } from './stat-record.ts'
+import { sizeOf, typeOf } from './stat-record.ts'
 
 /** The kernel cannot do it between these files, on this file system or with these offsets: copy by reading and writing. */
 const NEEDS_PLAIN_COPY: ReadonlySet<number> = new Set([
@@ -68,13 +68,8 @@ export function allocatedRanges(job: {
   limit: number
 }): readonly ByteRange[] {
   const { node, range, limit } = job
-  const record = readRecord(node)
-  const end = Math.min(range.offset + range.length, sizeOf(record))
+  const end = Math.min(range.offset + range.length, sizeOf(readRecord(node)))
   if (range.offset >= end || limit === 0) return []
-  // Only files that a client made sparse have holes for clients: others must show none (windows.md: VHDX).
-  if ((dosAttributesOf(record) & DosAttribute.sparse) === 0) {
-    return [{ offset: range.offset, length: end - range.offset }]
-  }
   return withDescriptor(node, (fd) => findData(fd, range.offset, end, limit))
 }
 

@@ -96,9 +96,10 @@ function openEntry(share: Share, node: NodeReference): CurrentEntry {
   return { parent: { fd: directory, path: parent }, name }
 }
 
-/** What may not be done to an entry is a matter of its directory: never "not the owner". */
+/** What may not be done to an entry is a matter of its directory: never "not the owner"; its parents are open already. */
 function checkEntryChange(result: number, what: string): void {
   if (result === -Errno.EPERM) throw new StorageError('access-denied', what)
+  if (result === -Errno.ENOTDIR) throw new StorageError('not-directory', what)
   check(result, what)
 }
 

@@ -7,7 +7,7 @@ import { compile, isWild } from '../names/expression.ts'
 import { toNative } from '../names/sfm.ts'
 import { shortNameOf } from '../names/short-name.ts'
 import { eachName } from './directory-read.ts'
-import { decodeName, encodePath } from './disk-name.ts'
+import { decodeName } from './disk-name.ts'
 import { diskPathOf, linkTextOf } from './entries.ts'
 import { check } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
@@ -21,7 +21,6 @@ import {
   O_PATH,
   O_RDONLY,
   openBeneath,
-  procPath,
   statEntry,
   statOf,
 } from './native.ts'
@@ -29,6 +28,7 @@ import { openDirectoryExact } from './resolve.ts'
 import { clientName, joinPath, shareOf } from './share.ts'
 import { type Share, splitPath } from './share-type.ts'
 import { RECORD_BYTES, typeOf } from './stat-record.ts'
+import { type EntryPath, insideDirectory } from './thread-directory.ts'
 
 /** Most entries of one job, so that a worker is not held for long. */
 export const MAXIMUM_PAGE_ENTRIES = 1024
@@ -122,12 +122,14 @@ export function nextPage(job: { cursor: number; count: number }): Page {
   const count = Math.min(job.count, MAXIMUM_PAGE_ENTRIES)
   const left = cursor.dots.length + (cursor.end - cursor.at) / 2
   const page = new PageWriter(shareOf(cursor.node.share), cursor, Math.min(count, Math.ceil(left)))
-  while (page.length < count) {
-    const name = cursor.dots.shift() ?? nextName(cursor)
-    if (name === undefined) return page.finish(true)
-    page.add(name)
-  }
-  return page.finish(false)
+  return insideDirectory(cursor.directory, (pathOf) => {
+    while (page.length < count) {
+      const name = cursor.dots.shift() ?? nextName(cursor)
+      if (name === undefined) return page.finish(true)
+      page.add(name, pathOf)
+    }
+    return page.finish(false)
+  })
 }
 
 function nextName(cursor: Cursor): string | undefined {
@@ -157,7 +159,7 @@ class PageWriter {
   }
 
   /** Adds an entry; one that vanished, or that the account may not see, is left out. */
-  add(name: string): void {
+  add(name: string, pathOf: EntryPath): void {
     const at = this.#names.length * RECORD_BYTES
     const record = this.#records.subarray(at, at + RECORD_BYTES)
     if (name === '.' || name === '..') {
@@ -171,7 +173,7 @@ class PageWriter {
     if (typeOf(record) === 'symlink') {
       this.#describeLink(name, record)
     } else {
-      addMetadata({ kind: 'entry', path: encodePath(`${procPath(directory)}/${name}`) }, record)
+      addMetadata({ kind: 'entry', path: pathOf(name) }, record)
     }
     this.#names.push(clientName(this.#share, name))
   }

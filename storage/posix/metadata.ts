@@ -86,8 +86,17 @@ export function storeDosAttributes(
   asServer(() => writeXattr(placeOf(node), DOS_ATTRIBUTES_XATTR, value))
 }
 
-/** Owner, or allowed to write: these may change what the server keeps beside a file. @throws StorageError 'access-denied' */
+/** Whether the acting account owns the file, or is root. */
+export function isOwner(record: Buffer): boolean {
+  return isSuperuser() || actingUid() === ownerOf(record)
+}
+
+/** Owner, or allowed to write: these may change what the server keeps beside a file. */
+export function mayChange(node: Node, record: Buffer): boolean {
+  return isOwner(record) || mayAccess(node.fd, constants.W_OK)
+}
+
+/** @throws StorageError 'access-denied' unless `mayChange` */
 export function assertMayChange(node: Node, record: Buffer): void {
-  if (isSuperuser() || actingUid() === ownerOf(record) || mayAccess(node.fd, constants.W_OK)) return
-  throw new StorageError('access-denied', 'neither owner nor allowed to write')
+  if (!mayChange(node, record)) throw new StorageError('access-denied', 'neither owner nor allowed to write')
 }

@@ -104,6 +104,8 @@ const ioctlCall = declare<[number, number, Buffer]>(
 )
 
 export const close = declare<[number]>('int close(int fd)')
+export const unshare = declare<[number]>('int unshare(int flags)')
+export const fchdir = declare<[number]>('int fchdir(int fd)')
 export const fsync = declare<[number]>('int fsync(int fd)')
 export const lseek = declare<[number, number, number]>('int64_t lseek(int fd, int64_t offset, int whence)')
 export const ftruncate = declare<[number, number]>('int ftruncate(int fd, int64_t length)')

@@ -5,14 +5,14 @@ import { StorageError } from '../errors.ts'
 import type { Permissions } from '../file-system.ts'
 import { createEntry, type Found } from './create.ts'
 import { check, Errno } from './errno.ts'
-import { actAs, actingUid, isSuperuser } from './identity.ts'
+import { actAs } from './identity.ts'
 import type { OpenJob, OpenReply } from './jobs.ts'
-import { addMetadata, placeOf } from './metadata.ts'
+import { addMetadata, isOwner, placeOf } from './metadata.ts'
 import { close, mayAccess, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY, reopen, statOf } from './native.ts'
 import { findEntry, openDirectory, openDirectoryExact, openExact } from './resolve.ts'
 import { clientPath, diskComponents, joinPath, shareOf } from './share.ts'
 import { type Share, splitPath } from './share-type.ts'
-import { modeOf, newRecord, ownerOf, typeOf } from './stat-record.ts'
+import { modeOf, newRecord, typeOf } from './stat-record.ts'
 import { openStream } from './streams.ts'
 
 /** Others may create and remove the name between our steps; after this many times it is their fault. */
@@ -157,7 +157,7 @@ function permissionsOf(share: Share, found: Found): Permissions {
     read: mayAccess(fd, constants.R_OK),
     write: mayAccess(fd, constants.W_OK),
     execute: mayAccess(fd, constants.X_OK),
-    owner: isSuperuser() || actingUid() === ownerOf(record),
+    owner: isOwner(record),
     remove: found.path !== '' && mayRemove(share, found),
   }
 }
@@ -168,10 +168,10 @@ function mayRemove(share: Share, found: Found): boolean {
     if (!mayAccess(parent, constants.W_OK | constants.X_OK)) return false
     const record = newRecord()
     check(statOf(parent, record), 'statx')
-    if ((modeOf(record) & STICKY) === 0 || isSuperuser() || actingUid() === ownerOf(record)) return true
+    if ((modeOf(record) & STICKY) === 0 || isOwner(record)) return true
     // The sticky bit leaves removal to the owners of directory and entry; the entry is the link, where there is one.
     if (found.link !== undefined) check(statOf(found.link, record), 'statx')
-    return actingUid() === ownerOf(found.link === undefined ? found.record : record)
+    return isOwner(found.link === undefined ? found.record : record)
   } finally {
     close(parent)
   }

@@ -23,7 +23,7 @@ import {
   statOf,
 } from './native.ts'
 import { deviceOf, newRecord } from './stat-record.ts'
-import { fileSystemId } from './statfs.ts'
+import { fileSystemId, honoursCompressionFlag } from './statfs.ts'
 import { MAXIMUM_XATTR_BYTES } from './xattr.ts'
 
 const PROBE_XATTR = 'user.poolhouse.probe'
@@ -122,6 +122,7 @@ function clones(from: number, to: number): boolean {
 }
 
 function compresses(fd: number): boolean {
+  if (!honoursCompressionFlag(fd)) return false
   const flags = getInodeFlags(fd)
   if (flags < 0 || setInodeFlags(fd, flags | FS_COMPR_FL) < 0) return false
   return (getInodeFlags(fd) & FS_COMPR_FL) !== 0

@@ -111,10 +111,17 @@ export function accessTimeOf(record: Buffer): Nanoseconds {
   return timeAt(record, Statx.accessTime)
 }
 
+/** MS-DTYP 2.3.3: what is finer is lost when a birth time is stored. */
+const STORED_RESOLUTION = 100n
+
 /** The stored one, else the file system's, else the earliest known. */
 export function birthTimeOf(record: Buffer, at = 0): Nanoseconds {
   if (record[at + HAS_BIRTH_TIME] !== 0) return record.readBigInt64LE(at + BIRTH_TIME)
-  if ((record.readUInt32LE(at + Statx.mask) & STATX_BTIME) !== 0) return timeAt(record, at + Statx.birthTime)
+  if ((record.readUInt32LE(at + Statx.mask) & STATX_BTIME) !== 0) {
+    const native = timeAt(record, at + Statx.birthTime)
+    // Cut, so that it does not change when it is first stored.
+    return native - (native % STORED_RESOLUTION)
+  }
   const written = timeAt(record, at + Statx.writeTime)
   const changed = timeAt(record, at + Statx.changeTime)
   return written < changed ? written : changed

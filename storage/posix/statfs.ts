@@ -41,6 +41,15 @@ export function freeBytes(fd: number): number {
   return spaceOf(fd).available
 }
 
+/** Compresses file by file when FS_COMPR_FL is set; ext4 takes the flag and does nothing. */
+const BTRFS_SUPER_MAGIC = 0x9123_683en
+
+/** Whether FS_COMPR_FL means something here. */
+export function honoursCompressionFlag(fd: number): boolean {
+  fill(fd)
+  return BigInt.asUintN(32, buffer.readBigUInt64LE(Statfs.type)) === BTRFS_SUPER_MAGIC
+}
+
 /** f_fsid: stable over restarts; 0 where the file system has none. */
 export function fileSystemId(fd: number): bigint {
   fill(fd)
