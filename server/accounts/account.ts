@@ -19,7 +19,8 @@ export interface Account {
 /** What an account may be called: nothing that Windows, a URL or a passwd line would misread. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
 export const ACCOUNT_NAME = /^(?![-\s])[^\x00-\x1f\x7f/\\:"@;,|=+*?<>[\]]{1,104}(?<!\s)$/
-export const ACCOUNT_NAME_RULE = 'use 1 to 104 characters, without /\\:"@;,|=+*?<>[] and not beginning with "-"'
+export const ACCOUNT_NAME_RULE =
+  'use 1 to 104 characters, without /\\:"@;,|=+*?<>[] and not beginning with "-"'
 
 const FORMAT_VERSION = 1
 

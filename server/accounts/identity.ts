@@ -17,7 +17,11 @@ export function unixUserOf(account: Account): string {
  * The identity the kernel judges an account's calls by. Without root the server cannot take another
  * one, and `undefined` (the server's own) is right; with root it never is.
  */
-export function identityOf(account: Account, users: SystemUsers, isRoot: boolean): Outcome<Identity | undefined> {
+export function identityOf(
+  account: Account,
+  users: SystemUsers,
+  isRoot: boolean,
+): Outcome<Identity | undefined> {
   if (!isRoot) return done(undefined)
   const identity = users.user(unixUserOf(account))
   return identity ? done(identity) : failed(missingSystemUser(account.name, unixUserOf(account)))
@@ -76,7 +80,8 @@ export function referencedNames(
   for (const share of shares) {
     if (share.forceUser !== undefined) users.add(share.forceUser)
     if (share.forceGroup !== undefined) groups.add(share.forceGroup)
-    for (const entry of [...share.validUsers, ...share.adminUsers]) if (entry.startsWith('@')) groups.add(entry.slice(1))
+    for (const entry of [...share.validUsers, ...share.adminUsers])
+      if (entry.startsWith('@')) groups.add(entry.slice(1))
   }
   return { users, groups }
 }

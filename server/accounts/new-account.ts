@@ -7,5 +7,12 @@ import { ntHash } from '../../protocols/auth/nt-hash.ts'
 export function newAccount(name: string, password: string, unixUser: string | undefined): Account {
   const now = new Date().toISOString()
   const hash = ntHash(password)
-  return { name, ntHash: hash, created: now, changed: now, ...(unixUser !== undefined && { unixUser }), disabled: false }
+  return {
+    name,
+    ntHash: hash,
+    created: now,
+    changed: now,
+    ...(unixUser !== undefined && { unixUser }),
+    disabled: false,
+  }
 }

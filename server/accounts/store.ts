@@ -24,14 +24,19 @@ export function readAccounts(stateDirectory: string): Outcome<readonly Account[]
   try {
     const { mode } = statSync(file)
     if ((mode & ACCESSIBLE_BY_OTHERS) !== 0) {
-      return failed(`${file} is open to other users (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`)
+      return failed(
+        `${file} is open to other users (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`,
+      )
     }
     const accounts = decodeAccounts(readFileSync(file, 'utf8'))
-    return accounts ? done(accounts) : failed(`${file} is damaged or of a newer version; restore it from a backup`)
+    return accounts
+      ? done(accounts)
+      : failed(`${file} is damaged or of a newer version; restore it from a backup`)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return done([])
-    if (code === 'EACCES') return failed(`${file} cannot be read: permission denied; run as the user the server runs as`)
+    if (code === 'EACCES')
+      return failed(`${file} cannot be read: permission denied; run as the user the server runs as`)
     return failed(`${file} cannot be read: ${message}`)
   }
 }
@@ -60,7 +65,10 @@ export async function changeAccounts(stateDirectory: string, edit: AccountsEdit)
 export function adding(account: Account): AccountsEdit {
   return (accounts) => {
     const taken = accounts.find((other) => accountKey(other.name) === accountKey(account.name))
-    if (taken) return failed(`account "${taken.name}" exists; to change its password: poolhouse user passwd ${taken.name}`)
+    if (taken)
+      return failed(
+        `account "${taken.name}" exists; to change its password: poolhouse user passwd ${taken.name}`,
+      )
     return done([...accounts, account])
   }
 }

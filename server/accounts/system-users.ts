@@ -31,7 +31,8 @@ export function parseGroup(text: string): Map<string, GroupEntry> {
   for (const line of text.split('\n')) {
     const [name, , gid, members] = line.split(':')
     if (!name || !isId(gid)) continue
-    if (!groups.has(name)) groups.set(name, { gid: Number(gid), members: (members ?? '').split(',').filter(Boolean) })
+    if (!groups.has(name))
+      groups.set(name, { gid: Number(gid), members: (members ?? '').split(',').filter(Boolean) })
   }
   return groups
 }
@@ -53,7 +54,9 @@ export const HOST_SOURCES: SystemSources = {
   group: () => readFile('/etc/group', 'utf8').catch(() => ''),
   run: async (command, args) => {
     try {
-      const { stdout } = await promisify(execFile)(command, [...args], { timeout: COMMAND_TIMEOUT_MILLISECONDS })
+      const { stdout } = await promisify(execFile)(command, [...args], {
+        timeout: COMMAND_TIMEOUT_MILLISECONDS,
+      })
       return stdout
     } catch {
       return undefined
@@ -79,7 +82,8 @@ export class SystemUsers {
     const passwd = parsePasswd(await this.sources.passwd())
     const group = parseGroup(await this.sources.group())
     const users = new Map<string, Identity>()
-    for (const [name, { uid, gid }] of passwd) users.set(name, { uid, gid, groups: groupsOf(name, gid, group) })
+    for (const [name, { uid, gid }] of passwd)
+      users.set(name, { uid, gid, groups: groupsOf(name, gid, group) })
     const groups = new Map([...group].map(([name, { gid }]) => [name, gid]))
     for (const name of userNames) {
       const identity = users.has(name) ? undefined : await this.askForUser(name)
@@ -120,7 +124,7 @@ export class SystemUsers {
     const answers: (readonly number[])[] = []
     for (const option of ['-u', '-g', '-G']) {
       const output = (await this.sources.run('id', [option, '--', name]))?.trim()
-      if (!output || !output.split(/\s+/).every(isId)) return undefined
+      if (!output?.split(/\s+/).every(isId)) return undefined
       answers.push(output.split(/\s+/).map(Number))
     }
     const [[uid] = [], [gid] = [], groups = []] = answers

@@ -4,7 +4,14 @@ import type { Identity } from '../../storage/file-system.ts'
 import type { Account } from '../accounts/account.ts'
 import { accountKey } from '../accounts/account.ts'
 import type { ForcedIdentity } from '../accounts/identity.ts'
-import { forcedIdentity, identityOf, isListed, mayUse, referencedNames, unixUserOf } from '../accounts/identity.ts'
+import {
+  forcedIdentity,
+  identityOf,
+  isListed,
+  mayUse,
+  referencedNames,
+  unixUserOf,
+} from '../accounts/identity.ts'
 import { readAccounts } from '../accounts/store.ts'
 import { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
@@ -34,9 +41,13 @@ export async function check(context: CommandContext, options: CheckOptions): Pro
     print(context, JSON.stringify({ source: configuration.source ?? null, findings }, undefined, 2))
   } else {
     for (const { severity, share, message } of findings) {
-      print(context, share === undefined ? `${severity}: ${message}` : `${severity}: share "${share}": ${message}`)
+      print(
+        context,
+        share === undefined ? `${severity}: ${message}` : `${severity}: share "${share}": ${message}`,
+      )
     }
-    if (failing.length === 0) print(context, `${configuration.source ?? 'built-in configuration'}: no problems found`)
+    if (failing.length === 0)
+      print(context, `${configuration.source ?? 'built-in configuration'}: no problems found`)
   }
   return failing.length === 0 ? ExitCode.done : ExitCode.failed
 }
@@ -53,7 +64,8 @@ export async function examine(configuration: Configuration, isRoot: boolean): Pr
   const users = new SystemUsers()
   const names = referencedNames(configuration.shares, accounts)
   await users.prepare(names.users, names.groups)
-  if (!isRoot) findings.push({ severity: 'note', message: 'not run as root: all clients act as the current user' })
+  if (!isRoot)
+    findings.push({ severity: 'note', message: 'not run as root: all clients act as the current user' })
   if (configuration.shares.length === 0) {
     findings.push({ severity: 'warning', message: 'there is no [[share]]; nothing is served' })
   }
@@ -130,8 +142,15 @@ function unknownNames(share: ServedShare, accounts: readonly Account[], users: S
       if (message !== undefined) findings.push({ severity: 'warning', message: `${key}: ${message}` })
     }
   }
-  if (accounts.length > 0 && share.validUsers.length > 0 && !accounts.some((one) => isListed(share.validUsers, one, users))) {
-    findings.push({ severity: 'warning', message: 'valid_users names none of the accounts; nobody can use it' })
+  if (
+    accounts.length > 0 &&
+    share.validUsers.length > 0 &&
+    !accounts.some((one) => isListed(share.validUsers, one, users))
+  ) {
+    findings.push({
+      severity: 'warning',
+      message: 'valid_users names none of the accounts; nobody can use it',
+    })
   }
   return findings
 }
@@ -139,7 +158,9 @@ function unknownNames(share: ServedShare, accounts: readonly Account[], users: S
 function whyUnknown(entry: string, accounts: readonly Account[], users: SystemUsers): string | undefined {
   if (entry.startsWith('@')) {
     const group = entry.slice(1)
-    return users.group(group) === undefined ? `there is no system group "${group}"; make it: groupadd ${group}` : undefined
+    return users.group(group) === undefined
+      ? `there is no system group "${group}"; make it: groupadd ${group}`
+      : undefined
   }
   const known = accounts.some((account) => accountKey(account.name) === accountKey(entry))
   return known ? undefined : `there is no account "${entry}"; add it: poolhouse user add ${entry}`

@@ -42,7 +42,11 @@ interface Choices {
   readonly user: string
 }
 
-export async function init(context: CommandContext, target: string | undefined, options: InitOptions): Promise<ExitCode> {
+export async function init(
+  context: CommandContext,
+  target: string | undefined,
+  options: InitOptions,
+): Promise<ExitCode> {
   const directory = resolve(context.directory, target ?? '.')
   const file = join(directory, FILE_NAME)
   const choices = await choose(context, options)
@@ -104,11 +108,17 @@ async function firstAccount(
 }
 
 /** Writes the file and makes the share's folder. */
-async function write(file: string, text: string, configuration: Configuration, force: boolean): Promise<Outcome<void>> {
+async function write(
+  file: string,
+  text: string,
+  configuration: Configuration,
+  force: boolean,
+): Promise<Outcome<void>> {
   try {
     await mkdir(dirname(file), { recursive: true })
     await writeFile(file, text, { flag: force ? 'w' : 'wx', mode: FILE_MODE })
-    for (const { path } of configuration.shares) if (path !== undefined) await mkdir(path, { recursive: true })
+    for (const { path } of configuration.shares)
+      if (path !== undefined) await mkdir(path, { recursive: true })
     return done(undefined)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException

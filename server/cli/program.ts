@@ -59,7 +59,10 @@ function createProgram(context: CommandContext, finish: Finish): Command {
 }
 
 function configOption(): Option {
-  return new Option('--config <file>', 'configuration (default: ./poolhouse.toml, /etc/poolhouse/poolhouse.toml, built-in)')
+  return new Option(
+    '--config <file>',
+    'configuration (default: ./poolhouse.toml, /etc/poolhouse/poolhouse.toml, built-in)',
+  )
 }
 
 function addServe(program: Command, context: CommandContext, finish: Finish): void {
@@ -67,14 +70,19 @@ function addServe(program: Command, context: CommandContext, finish: Finish): vo
     .command('serve')
     .description('run the server in the foreground')
     .addOption(configOption())
-    .option('--ready-fd <n>', 'write "ready" to this file descriptor when clients can connect', fileDescriptor)
+    .option(
+      '--ready-fd <n>',
+      'write "ready" to this file descriptor when clients can connect',
+      fileDescriptor,
+    )
     .option('--public', 'without a configuration: standard ports on all addresses (needs root)')
     .action((options: ServeOptions) => finish(serve(context, options)))
 }
 
 function fileDescriptor(text: string): number {
   const fd = Number(text)
-  if (!/^\d+$/.test(text) || fd > FILE_DESCRIPTOR_MAXIMUM) throw new InvalidArgumentError('It is not a file descriptor.')
+  if (!/^\d+$/.test(text) || fd > FILE_DESCRIPTOR_MAXIMUM)
+    throw new InvalidArgumentError('It is not a file descriptor.')
   return fd
 }
 

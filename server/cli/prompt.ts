@@ -40,17 +40,20 @@ export async function readNewPassword(context: CommandContext, fromStdin: boolea
     const input = await readInput(context)
     return input === undefined ? failed('the password on standard input is too long') : checkPassword(input)
   }
-  if (!context.stdin.isTTY) return failed('there is no terminal to ask for a password on; pass it with --password-stdin')
+  if (!context.stdin.isTTY)
+    return failed('there is no terminal to ask for a password on; pass it with --password-stdin')
   const password = checkPassword(await askHidden(context, 'Password: '))
   if (!password.ok) return password
-  if ((await askHidden(context, 'Again: ')) !== password.value) return failed('the two passwords differ; nothing was changed')
+  if ((await askHidden(context, 'Again: ')) !== password.value)
+    return failed('the two passwords differ; nothing was changed')
   return password
 }
 
 function checkPassword(password: string): Outcome<string> {
   if (password === '') return failed('the password is empty; give one')
   if (/[\r\n]/.test(password)) return failed('the password has more than one line; give one line')
-  if (password.length > PASSWORD_UNITS_MAXIMUM) return failed(`the password is longer than ${PASSWORD_UNITS_MAXIMUM} characters`)
+  if (password.length > PASSWORD_UNITS_MAXIMUM)
+    return failed(`the password is longer than ${PASSWORD_UNITS_MAXIMUM} characters`)
   return done(password)
 }
 
@@ -63,5 +66,7 @@ async function readInput(context: CommandContext): Promise<string | undefined> {
     if (length > INPUT_BYTES_MAXIMUM) return undefined
     chunks.push(bytes)
   }
-  return Buffer.concat(chunks).toString('utf8').replace(/\r?\n$/, '')
+  return Buffer.concat(chunks)
+    .toString('utf8')
+    .replace(/\r?\n$/, '')
 }

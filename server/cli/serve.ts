@@ -42,7 +42,8 @@ export async function serve(context: CommandContext, options: ServeOptions): Pro
   if (!prepared.ok) return fail(context, prepared.message)
   const lock = lockStateDirectory(stateDir)
   if (!lock.ok) return fail(context, lock.message)
-  const user = configuration.source === undefined ? await prepareBuiltIn(configuration, context.isRoot) : undefined
+  const user =
+    configuration.source === undefined ? await prepareBuiltIn(configuration, context.isRoot) : undefined
   if (user && !user.ok) return fail(context, user.message)
   const signals = listenForSignals()
   const service = await start(context, configuration)
@@ -57,11 +58,16 @@ export async function serve(context: CommandContext, options: ServeOptions): Pro
   return ExitCode.done
 }
 
-function findMisuse(context: CommandContext, options: ServeOptions, configuration: Configuration): string | undefined {
+function findMisuse(
+  context: CommandContext,
+  options: ServeOptions,
+  configuration: Configuration,
+): string | undefined {
   if (options.public && configuration.source !== undefined) {
     return `--public is for starting without a configuration; here, set smb.listen in ${configuration.source}`
   }
-  if (options.public && !context.isRoot) return '--public takes the standard ports, which needs root; run it as root'
+  if (options.public && !context.isRoot)
+    return '--public takes the standard ports, which needs root; run it as root'
   if (options.readyFd === undefined) return undefined
   try {
     fstatSync(options.readyFd)
@@ -99,7 +105,8 @@ function warnAtStart(
 ): void {
   warnNotBuilt(configuration, log)
   if (!context.isRoot) log.warn('not started as root: all clients act as the user this process runs as')
-  if (configuration.shares.length === 0) log.warn('no [[share]] is configured: there is nothing to connect to')
+  if (configuration.shares.length === 0)
+    log.warn('no [[share]] is configured: there is nothing to connect to')
   if (accounts.all().length === 0 && !configuration.smb.guest) {
     log.warn('there are no accounts: nobody can log in; add one: poolhouse user add NAME')
   }

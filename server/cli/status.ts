@@ -54,7 +54,12 @@ function describe(report: StatusReport): string {
     table(
       'Shares',
       ['Name', 'Folder', 'Available', 'Size'],
-      report.shares.map((share) => [share.name, share.path, size(share.availableBytes), size(share.totalBytes)]),
+      report.shares.map((share) => [
+        share.name,
+        share.path,
+        size(share.availableBytes),
+        size(share.totalBytes),
+      ]),
     ),
     table(
       'Sessions',
@@ -76,7 +81,15 @@ function describe(report: StatusReport): string {
     table(
       'Open files',
       ['Id', 'Session', 'Share', 'Path', 'Access', 'Caching', 'Locks'],
-      report.opens.map((one) => [one.id, one.sessionId, one.share, one.path, one.access, one.caching, String(one.locks)]),
+      report.opens.map((one) => [
+        one.id,
+        one.sessionId,
+        one.share,
+        one.path,
+        one.access,
+        one.caching,
+        String(one.locks),
+      ]),
     ),
   ].join('\n')
 }

@@ -29,7 +29,8 @@ export interface ListOptions extends CommonOptions {
 export async function addUser(context: CommandContext, name: string, options: AddOptions): Promise<ExitCode> {
   const configuration = await readConfiguration(context, options)
   if (!configuration) return ExitCode.usage
-  if (!ACCOUNT_NAME.test(name)) return fail(context, `"${name}" cannot be an account: ${ACCOUNT_NAME_RULE}`, ExitCode.usage)
+  if (!ACCOUNT_NAME.test(name))
+    return fail(context, `"${name}" cannot be an account: ${ACCOUNT_NAME_RULE}`, ExitCode.usage)
   const system = await checkSystemUser(context, name, options.unixUser)
   if (!system.ok) return fail(context, system.message)
   const password = await readNewPassword(context, options.passwordStdin ?? false)
@@ -51,7 +52,11 @@ export async function checkSystemUser(
   return users.user(systemUser) ? done(undefined) : failed(missingSystemUser(name, systemUser))
 }
 
-export async function changePassword(context: CommandContext, name: string, options: PasswordOptions): Promise<ExitCode> {
+export async function changePassword(
+  context: CommandContext,
+  name: string,
+  options: PasswordOptions,
+): Promise<ExitCode> {
   const configuration = await readConfiguration(context, options)
   if (!configuration) return ExitCode.usage
   const { stateDir } = configuration.server
@@ -66,7 +71,11 @@ export async function changePassword(context: CommandContext, name: string, opti
   return finish(context, stateDir, edit, `password of "${name}" changed`)
 }
 
-export async function removeUser(context: CommandContext, name: string, options: CommonOptions): Promise<ExitCode> {
+export async function removeUser(
+  context: CommandContext,
+  name: string,
+  options: CommonOptions,
+): Promise<ExitCode> {
   const configuration = await readConfiguration(context, options)
   if (!configuration) return ExitCode.usage
   const edit = changing(name, () => undefined)
@@ -83,7 +92,12 @@ export async function setDisabled(
   const configuration = await readConfiguration(context, options)
   if (!configuration) return ExitCode.usage
   const edit = changing(name, (account) => ({ ...account, disabled }))
-  return finish(context, configuration.server.stateDir, edit, `account "${name}" ${disabled ? 'disabled' : 'enabled'}`)
+  return finish(
+    context,
+    configuration.server.stateDir,
+    edit,
+    `account "${name}" ${disabled ? 'disabled' : 'enabled'}`,
+  )
 }
 
 async function finish(

@@ -31,7 +31,9 @@ export function parseListenAddress(value: unknown): ListenAddress | undefined {
   if (port > PORT_MAXIMUM) return undefined
   if (version6 !== undefined) return ipaddr.IPv6.isValid(version6) ? { host: version6, port } : undefined
   if (version4 === 'localhost') return { host: '127.0.0.1', port }
-  return version4 !== undefined && ipaddr.IPv4.isValidFourPartDecimal(version4) ? { host: version4, port } : undefined
+  return version4 !== undefined && ipaddr.IPv4.isValidFourPartDecimal(version4)
+    ? { host: version4, port }
+    : undefined
 }
 
 /** Writes an address the way `parseListenAddress` reads it. */

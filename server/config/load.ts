@@ -23,7 +23,8 @@ export interface ConfigurationRequest {
 /** Reads and checks the configuration. What is wrong is returned, also that a named file cannot be read. */
 export async function loadConfiguration(request: ConfigurationRequest): Promise<ConfigurationOutcome> {
   const { file, directory } = request
-  if (file !== undefined) return loadFile(resolve(directory, file), true).then((outcome) => outcome as ConfigurationOutcome)
+  if (file !== undefined)
+    return loadFile(resolve(directory, file), true).then((outcome) => outcome as ConfigurationOutcome)
   for (const candidate of [join(directory, FILE_NAME), request.systemFile ?? SYSTEM_FILE]) {
     const outcome = await loadFile(candidate, false)
     if (outcome) return outcome
@@ -44,7 +45,10 @@ async function loadFile(file: string, mustExist: boolean): Promise<Configuration
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOENT' && !mustExist) return undefined
-    return { ok: false, problems: [{ file, line: undefined, key: '', message: `cannot be read: ${readFault(code)}` }] }
+    return {
+      ok: false,
+      problems: [{ file, line: undefined, key: '', message: `cannot be read: ${readFault(code)}` }],
+    }
   }
   return parseConfiguration({ text, file, baseDirectory: dirname(file), source: file })
 }

@@ -152,7 +152,12 @@ class Scanner {
   /** Configuration files are short: counting again each time is cheap. */
   private line(): number {
     let line = 1
-    for (let at = this.text.indexOf('\n'); at >= 0 && at < this.position; at = this.text.indexOf('\n', at + 1)) line++
+    for (
+      let at = this.text.indexOf('\n');
+      at >= 0 && at < this.position;
+      at = this.text.indexOf('\n', at + 1)
+    )
+      line++
     return line
   }
 }

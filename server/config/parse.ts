@@ -82,7 +82,9 @@ function resolveLun(lun: Target['lun'][number], absolute: Absolute): Target['lun
   return {
     ...lun,
     ...(lun.path !== undefined && { path: absolute(lun.path) }),
-    ...(lun.extents && { extents: lun.extents.map((extent) => ({ ...extent, path: absolute(extent.path) })) }),
+    ...(lun.extents && {
+      extents: lun.extents.map((extent) => ({ ...extent, path: absolute(extent.path) })),
+    }),
   }
 }
 
@@ -99,7 +101,8 @@ function camelKeys<T>(value: T): CamelKeys<T> {
 function camelize(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(camelize)
   if (value === null || typeof value !== 'object') return value
-  const camel = (key: string): string => key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  const camel = (key: string): string =>
+    key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [camel(key), camelize(inner)]))
 }
 

@@ -13,13 +13,22 @@ export function formatProblem(problem: ConfigurationProblem): string {
 }
 
 /** Makes a problem of a message about a key. */
-export function problemAt(file: string, lines: KeyLines, path: KeyPath, message: string): ConfigurationProblem {
+export function problemAt(
+  file: string,
+  lines: KeyLines,
+  path: KeyPath,
+  message: string,
+): ConfigurationProblem {
   const key = path.filter((part) => typeof part === 'string').join('.')
   return { file, line: lines.lineOf(path), key, message }
 }
 
 /** Turns zod's issues into problems; an unknown key gets the nearest known one. */
-export function problemsOf(file: string, lines: KeyLines, issues: readonly z.core.$ZodIssue[]): ConfigurationProblem[] {
+export function problemsOf(
+  file: string,
+  lines: KeyLines,
+  issues: readonly z.core.$ZodIssue[],
+): ConfigurationProblem[] {
   return issues.flatMap((issue) => {
     const path = issue.path.filter((part) => typeof part !== 'symbol')
     if (issue.code !== 'unrecognized_keys') return [problemAt(file, lines, path, issue.message)]

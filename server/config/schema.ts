@@ -21,7 +21,8 @@ const TIMEOUT_MAXIMUM_SECONDS = 30 * 86_400
 const CONNECTIONS_MAXIMUM = 65_536
 const LUN_MAXIMUM = 255
 /** RFC 7143 6.1: an iSCSI name is at most 223 bytes. */
-const ISCSI_NAME = /^(?:iqn\.\d{4}-\d{2}\.[a-z0-9.:-]{1,207}|eui\.[0-9A-Fa-f]{16}|naa\.(?:[0-9A-Fa-f]{16}){1,2})$/
+const ISCSI_NAME =
+  /^(?:iqn\.\d{4}-\d{2}\.[a-z0-9.:-]{1,207}|eui\.[0-9A-Fa-f]{16}|naa\.(?:[0-9A-Fa-f]{16}){1,2})$/
 const ISCSI_NAME_FORMS = 'use an iSCSI name in lower case, such as "iqn.2026-11.lan.ocean:mac0"'
 /** Characters that Windows refuses in a share's name (MS-SRVS 3.1.4.7), and control characters. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
@@ -29,7 +30,9 @@ const SHARE_NAME = /^[^\x00-\x1f"/\\[\]:|<>+=;,*?]{1,80}$/
 
 const tableError = (name: string) => ({
   error: (issue: { input?: unknown; code?: string }) =>
-    issue.code === 'invalid_type' ? `${show(issue.input)} is not allowed; write it as a table: [${name}]` : undefined,
+    issue.code === 'invalid_type'
+      ? `${show(issue.input)} is not allowed; write it as a table: [${name}]`
+      : undefined,
 })
 const tablesError = (name: string) => ({
   error: (issue: { input?: unknown }) => `${show(issue.input)} is not allowed; write each one as [[${name}]]`,
@@ -49,7 +52,9 @@ export const serverSchema = z.strictObject(
     state_dir: path().default('/var/lib/poolhouse'),
     workgroup: text('use letters, digits and "-", at most 15', /^[A-Za-z0-9._-]{1,15}$/).default('WORKGROUP'),
     /** Icon in Finder. */
-    model: text('use a model name such as "TimeCapsule8,119"', /^[A-Za-z0-9,._ -]{1,64}$/).default('TimeCapsule8,119'),
+    model: text('use a model name such as "TimeCapsule8,119"', /^[A-Za-z0-9,._ -]{1,64}$/).default(
+      'TimeCapsule8,119',
+    ),
     comment: anyText(256).default(''),
   },
   tableError('server'),
@@ -132,7 +137,10 @@ export const shareSchema = z.strictObject(
     name: text('use 1 to 80 characters without "/\\[]:|<>+=;,*?', SHARE_NAME),
     comment: anyText(256).default(''),
     path: path().optional(),
-    dataset: text('use the name of a ZFS dataset, such as "tank/data"', /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/).optional(),
+    dataset: text(
+      'use the name of a ZFS dataset, such as "tank/data"',
+      /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/,
+    ).optional(),
     protocols: list(choice('smb', 'afp')).default(['smb']),
     time_machine: flag().default(false),
     max_size: size().optional(),
@@ -165,7 +173,10 @@ const lunSchema = z.strictObject(
   {
     id: count(0, LUN_MAXIMUM),
     path: path().optional(),
-    zvol: text('use the name of a ZFS volume, such as "tank/vols/mac0"', /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/).optional(),
+    zvol: text(
+      'use the name of a ZFS volume, such as "tank/vols/mac0"',
+      /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/,
+    ).optional(),
     extents: z.array(extentSchema, { error: 'use an array of { path, start, length }' }).optional(),
     /** Bytes; a missing file at `path` is made this long. */
     size: size().optional(),

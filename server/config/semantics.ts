@@ -56,7 +56,12 @@ function checkDuplicates(tables: readonly Table[], kind: string, key: string): F
     const first = seen.get(name.toLowerCase())
     seen.set(name.toLowerCase(), first ?? name)
     if (first === undefined) return []
-    return [{ path: [kind, index, key], message: `"${name}" names a ${kind} a second time (the first is "${first}"); choose another name` }]
+    return [
+      {
+        path: [kind, index, key],
+        message: `"${name}" names a ${kind} a second time (the first is "${first}"); choose another name`,
+      },
+    ]
   })
 }
 
@@ -64,11 +69,17 @@ function checkShare(share: Table, path: KeyPath): Finding[] {
   const findings: Finding[] = []
   const name = share['name']
   if (typeof name === 'string' && RESERVED_SHARES.includes(name.toLowerCase())) {
-    findings.push({ path: [...path, 'name'], message: `"${name}" is reserved by the protocol; choose another name` })
+    findings.push({
+      path: [...path, 'name'],
+      message: `"${name}" is reserved by the protocol; choose another name`,
+    })
   }
   findings.push(...exactlyOne(share, path, ['path', 'dataset'], 'what the share serves'))
   if (Array.isArray(share['protocols']) && share['protocols'].length === 0) {
-    findings.push({ path: [...path, 'protocols'], message: 'is empty, so nobody could reach the share; use ["smb"]' })
+    findings.push({
+      path: [...path, 'protocols'],
+      message: 'is empty, so nobody could reach the share; use ["smb"]',
+    })
   }
   return findings
 }
@@ -76,9 +87,15 @@ function checkShare(share: Table, path: KeyPath): Finding[] {
 function exactlyOne(table: Table, path: KeyPath, keys: readonly string[], purpose: string): Finding[] {
   const present = keys.filter((key) => key in table)
   const choices = keys.join(' or ')
-  if (present.length === 0) return [{ path: [...path, keys[0] ?? ''], message: `is missing; set ${choices}, ${purpose}` }]
+  if (present.length === 0)
+    return [{ path: [...path, keys[0] ?? ''], message: `is missing; set ${choices}, ${purpose}` }]
   if (present.length === 1) return []
-  return [{ path: [...path, present[1] ?? ''], message: `goes not together with ${present[0]}; set ${choices}, not both` }]
+  return [
+    {
+      path: [...path, present[1] ?? ''],
+      message: `goes not together with ${present[0]}; set ${choices}, not both`,
+    },
+  ]
 }
 
 /** Accounts and keys must not be reachable through a share. */
@@ -107,16 +124,23 @@ function checkTarget(target: Table, path: KeyPath): Finding[] {
   asTables(target['lun']).forEach((lun, index) => {
     const lunPath = [...path, 'lun', index]
     findings.push(...exactlyOne(lun, lunPath, ['path', 'zvol', 'extents'], 'what the LUN stores on'))
-    if (seen.has(lun['id'])) findings.push({ path: [...lunPath, 'id'], message: `${lun['id']} is a second time in this target` })
+    if (seen.has(lun['id']))
+      findings.push({ path: [...lunPath, 'id'], message: `${lun['id']} is a second time in this target` })
     seen.add(lun['id'])
     if ('block_size' in lun && lun['block_size'] !== 512 && lun['block_size'] !== 4096) {
-      findings.push({ path: [...lunPath, 'block_size'], message: `${lun['block_size']} is not allowed; use 512 or 4096` })
+      findings.push({
+        path: [...lunPath, 'block_size'],
+        message: `${lun['block_size']} is not allowed; use 512 or 4096`,
+      })
     }
   })
   const chap = asTable(target['chap'])
   if (chap && 'mutual_user' in chap !== 'mutual_secret_file' in chap) {
     const present = 'mutual_user' in chap ? 'mutual_user' : 'mutual_secret_file'
-    findings.push({ path: [...path, 'chap', present], message: 'stands alone; set mutual_user and mutual_secret_file together' })
+    findings.push({
+      path: [...path, 'chap', present],
+      message: 'stands alone; set mutual_user and mutual_secret_file together',
+    })
   }
   return findings
 }

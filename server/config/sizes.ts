@@ -6,7 +6,8 @@ const LETTERS = 'KMGTPE'
 const PATTERN = /^(\d+)\s*(?:([KMGTPE])(i?B)?|B)?$/i
 
 /** What a size may look like, for messages. */
-export const SIZE_FORMS = 'use bytes or a size such as "500G", "1TiB" (powers of 1024) or "2TB" (powers of 1000)'
+export const SIZE_FORMS =
+  'use bytes or a size such as "500G", "1TiB" (powers of 1024) or "2TB" (powers of 1000)'
 
 /**
  * Reads a size in bytes: a whole number, or digits with K, M, G, T, P, E (powers of 1024, as in

@@ -48,7 +48,9 @@ export function flag() {
 /** A whole number within bounds, both included. */
 export function count(minimum: number, maximum: number) {
   return leaf(`use a whole number from ${minimum} to ${maximum}`, (value) =>
-    typeof value === 'number' && Number.isInteger(value) && value >= minimum && value <= maximum ? value : undefined,
+    typeof value === 'number' && Number.isInteger(value) && value >= minimum && value <= maximum
+      ? value
+      : undefined,
   )
 }
 
@@ -88,5 +90,7 @@ export function path() {
 
 /** An array of values, empty when the key is absent. */
 export function list<T extends z.ZodType>(item: T) {
-  return z.array(item, { error: (issue) => `${show(issue.input)} is not allowed; use an array: [ ... ]` }).default([])
+  return z
+    .array(item, { error: (issue) => `${show(issue.input)} is not allowed; use an array: [ ... ]` })
+    .default([])
 }

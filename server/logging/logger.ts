@@ -8,7 +8,8 @@ const STDERR = 2
 const DEPTH_MAXIMUM = 6
 const SHOWN_BYTES = 32
 /** Keys whose values let someone in. */
-const SECRET_KEY = /pass(?:word|phrase)?$|secret|nthash|token|(?:session|signing|encryption|private)key$|^keys?$/i
+const SECRET_KEY =
+  /pass(?:word|phrase)?$|secret|nthash|token|(?:session|signing|encryption|private)key$|^keys?$/i
 
 export type Logger = pino.Logger
 
@@ -49,8 +50,10 @@ function withoutReader<T extends { on(event: 'error', listener: () => void): unk
 function printable(value: unknown, depth: number): unknown {
   if (typeof value === 'bigint') return value.toString()
   if (value === null || typeof value !== 'object') return value
-  if (Buffer.isBuffer(value) || value instanceof Uint8Array) return bytesText(Buffer.from(value.buffer, value.byteOffset, value.length))
-  if (value instanceof Error) return { ...entriesOf(value, depth), type: value.name, message: value.message, stack: value.stack }
+  if (Buffer.isBuffer(value) || value instanceof Uint8Array)
+    return bytesText(Buffer.from(value.buffer, value.byteOffset, value.length))
+  if (value instanceof Error)
+    return { ...entriesOf(value, depth), type: value.name, message: value.message, stack: value.stack }
   if (depth >= DEPTH_MAXIMUM) return '...'
   if (Array.isArray(value)) return value.map((item) => printable(item, depth + 1))
   return entriesOf(value, depth)

@@ -2,7 +2,12 @@
 
 import { closeSync, fsyncSync, openSync, readdirSync, unlinkSync, writeSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, fallocate, fsetxattr } from '../../storage/posix/native.ts'
+import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  fallocate,
+  fsetxattr,
+} from '../../storage/posix/native.ts'
 import type { ProbeFault, ProbeName, ProbeOrder } from './share-probe.ts'
 
 const PROBE_BYTES = 64 * 1024

@@ -35,7 +35,8 @@ export interface FolderState {
 /** Looks at the folder itself: there, a folder, with space left. */
 export async function probeFolder(path: string): Promise<FolderState> {
   try {
-    if (!(await stat(path)).isDirectory()) return { usable: false, faults: [`${path} is not a folder; name one`] }
+    if (!(await stat(path)).isDirectory())
+      return { usable: false, faults: [`${path} is not a folder; name one`] }
     const space = await statfs(path)
     const free = space.bavail * space.bsize
     const isFull = free < FREE_BYTES_MINIMUM

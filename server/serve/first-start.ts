@@ -28,7 +28,10 @@ export interface BuiltInUser {
 }
 
 /** Makes what is missing of the served folder and the user. @param isRoot the account then acts as the folder's owner */
-export async function prepareBuiltIn(configuration: Configuration, isRoot: boolean): Promise<Outcome<BuiltInUser>> {
+export async function prepareBuiltIn(
+  configuration: Configuration,
+  isRoot: boolean,
+): Promise<Outcome<BuiltInUser>> {
   const { stateDir } = configuration.server
   const path = configuration.shares[0]?.path ?? '.'
   await makeFolder(path, isRoot)
@@ -40,7 +43,9 @@ export async function prepareBuiltIn(configuration: Configuration, isRoot: boole
     const isCurrent = password !== undefined && account?.ntHash.equals(ntHash(password))
     return done({ password: isCurrent ? password : undefined })
   }
-  const password = Array.from({ length: PASSWORD_LENGTH }, () => PASSWORD_LETTERS.charAt(randomInt(PASSWORD_LETTERS.length))).join('')
+  const password = Array.from({ length: PASSWORD_LENGTH }, () =>
+    PASSWORD_LETTERS.charAt(randomInt(PASSWORD_LETTERS.length)),
+  ).join('')
   // First the password, then the account: the other way round a crash between leaves a password that nobody knows.
   await replaceFile(join(stateDir, PASSWORD_FILE), `${password}\n`)
   const account = newAccount(BUILT_IN_USER, password, isRoot ? await ownerOf(path) : undefined)

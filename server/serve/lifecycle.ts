@@ -100,14 +100,22 @@ export async function shutDown(service: Service, status: StatusListener | undefi
   const deadline = new AbortController()
   const inTime = await Promise.race([closing, sleep(DRAIN_MILLISECONDS, false, { signal: deadline.signal })])
   deadline.abort()
-  if (!inTime) service.log.warn(`clients still had requests under way after ${DRAIN_MILLISECONDS / 1000} s; stopped anyway`)
+  if (!inTime)
+    service.log.warn(
+      `clients still had requests under way after ${DRAIN_MILLISECONDS / 1000} s; stopped anyway`,
+    )
 }
 
 /** Why the server could not start, for people. */
 export function describeStartFailure(error: unknown): string {
-  const { code, address, port, message } = error as NodeJS.ErrnoException & { address?: string; port?: number }
-  const where = address !== undefined && port !== undefined ? formatListenAddress({ host: address, port }) : 'the address'
-  if (code === 'EADDRINUSE') return `${where} is in use; stop the program that has it, or set another "listen"`
+  const { code, address, port, message } = error as NodeJS.ErrnoException & {
+    address?: string
+    port?: number
+  }
+  const where =
+    address !== undefined && port !== undefined ? formatListenAddress({ host: address, port }) : 'the address'
+  if (code === 'EADDRINUSE')
+    return `${where} is in use; stop the program that has it, or set another "listen"`
   if (code === 'EADDRNOTAVAIL') return `${where} is no address of this host; set another "listen"`
   if (code === 'EACCES' && port !== undefined) {
     return `${where} needs root; run as root, or "listen" on a port above 1023`

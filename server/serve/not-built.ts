@@ -25,7 +25,9 @@ export function notBuilt(configuration: Configuration): NotBuilt[] {
 }
 
 /** The shares that this version serves over SMB. */
-export function servedShares(configuration: Configuration): (ShareConfiguration & { readonly path: string })[] {
+export function servedShares(
+  configuration: Configuration,
+): (ShareConfiguration & { readonly path: string })[] {
   return configuration.shares.flatMap((share) => {
     const { path } = share
     return path === undefined || whyNotServed(share) !== undefined ? [] : [{ ...share, path }]
@@ -34,7 +36,8 @@ export function servedShares(configuration: Configuration): (ShareConfiguration 
 
 /** Serving such a share without the feature would show its users something else than was asked for. */
 function whyNotServed(share: ShareConfiguration): string | undefined {
-  if (share.dataset !== undefined) return `dataset ${NOT_BUILT}; write path = "/${share.dataset}" (its mount point)`
+  if (share.dataset !== undefined)
+    return `dataset ${NOT_BUILT}; write path = "/${share.dataset}" (its mount point)`
   if (share.perUser) return `per_user ${NOT_BUILT}; make a share for each user`
   if (!share.protocols.includes('smb')) return `AFP ${NOT_BUILT}; add "smb" to its protocols`
   return undefined

@@ -11,7 +11,10 @@ const LOCK_NB = 4
 const FILE_MODE = 0o600
 const RETRY_MILLISECONDS = 20
 
-const flock = koffi.load(null).func('int flock(int fd, int operation)') as (fd: number, operation: number) => number
+const flock = koffi.load(null).func('int flock(int fd, int operation)') as (
+  fd: number,
+  operation: number,
+) => number
 
 export interface HeldLock {
   release(): void
@@ -48,7 +51,8 @@ export async function waitForLock(file: string, milliseconds: number): Promise<O
   for (;;) {
     const lock = tryLock(file)
     if ('release' in lock) return done(lock)
-    if (performance.now() >= end) return failed(`${file} is held by ${describeHolder(lock)}; try again when it is done`)
+    if (performance.now() >= end)
+      return failed(`${file} is held by ${describeHolder(lock)}; try again when it is done`)
     await sleep(RETRY_MILLISECONDS)
   }
 }

@@ -22,9 +22,7 @@ export interface StatusApiOptions {
 export function createStatusApi({ running, name, started, token }: StatusApiOptions): Hono {
   const metrics = createMetrics({ status: () => running.status(), space: () => spaceOf(running) })
   const app = new Hono()
-  app.use(
-    secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"] } }),
-  )
+  app.use(secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"] } }))
   app.use(async (context, next) => {
     // A page of another site whose name was rebound to this address must not read who works on what.
     if (!isOwnHost(new URL(context.req.url).hostname, name)) return context.text('unknown host\n', 403)
@@ -36,7 +34,8 @@ export function createStatusApi({ running, name, started, token }: StatusApiOpti
     return context.text(await metrics.metrics(), 200, { 'content-type': metrics.contentType })
   })
   app.post('/api/*', async (context, next) => {
-    if (!sameToken(context.req.header('authorization'), token)) return context.json({ error: 'wrong token' }, 401)
+    if (!sameToken(context.req.header('authorization'), token))
+      return context.json({ error: 'wrong token' }, 401)
     await next()
   })
   app.post('/api/sessions/:id/close', (context) => {

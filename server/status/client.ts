@@ -48,6 +48,8 @@ async function readControl(stateDirectory: string): Promise<Outcome<ControlFile>
     if ((error as NodeJS.ErrnoException).code === 'EACCES') {
       return failed(`${file} cannot be read: permission denied; run as the user the server runs as`)
     }
-    return failed(`no server with a status listener runs on ${stateDirectory}; start it: poolhouse serve (and see [status] enabled)`)
+    return failed(
+      `no server with a status listener runs on ${stateDirectory}; start it: poolhouse serve (and see [status] enabled)`,
+    )
   }
 }

@@ -20,7 +20,11 @@ const GAUGES: readonly [name: string, help: string, read: (status: ServerStatus)
   ['poolhouse_sessions', 'Sessions that are logged in', (status) => status.sessions.length],
   ['poolhouse_tree_connects', 'Shares in use by sessions', (status) => status.treeConnects.length],
   ['poolhouse_open_files', 'Open files and directories', (status) => status.opens.length],
-  ['poolhouse_locks', 'Byte-range locks', (status) => status.opens.reduce((sum, open) => sum + open.locks, 0)],
+  [
+    'poolhouse_locks',
+    'Byte-range locks',
+    (status) => status.opens.reduce((sum, open) => sum + open.locks, 0),
+  ],
 ]
 
 const COUNTERS: readonly [name: string, help: string, key: keyof ServerTotals][] = [

@@ -23,8 +23,26 @@ export function renderPage(report: StatusReport) {
 <h1>${server.name}</h1>
 <p>Poolhouse ${server.version}, running since ${server.started}; read ${size(totals.bytesRead)},
 written ${size(totals.bytesWritten)}, ${totals.failedLogins} failed logins.</p>
-${table('Shares', ['Name', 'Folder', 'Available', 'Size'], shares.map((share) => [share.name, share.path, size(share.availableBytes), size(share.totalBytes)]))}
-${table('Sessions', ['Id', 'User', 'Address', 'Protocol', 'Since'], sessions.map((one) => [one.id, one.user || '(anonymous)', one.address, `${one.protocol} ${one.dialect}`, one.since]))}
-${table('Open files', ['Id', 'Session', 'Share', 'Path', 'Access', 'Locks'], opens.map((one) => [one.id, one.sessionId, one.share, one.path, one.access, String(one.locks)]))}
+${table(
+  'Shares',
+  ['Name', 'Folder', 'Available', 'Size'],
+  shares.map((share) => [share.name, share.path, size(share.availableBytes), size(share.totalBytes)]),
+)}
+${table(
+  'Sessions',
+  ['Id', 'User', 'Address', 'Protocol', 'Since'],
+  sessions.map((one) => [
+    one.id,
+    one.user || '(anonymous)',
+    one.address,
+    `${one.protocol} ${one.dialect}`,
+    one.since,
+  ]),
+)}
+${table(
+  'Open files',
+  ['Id', 'Session', 'Share', 'Path', 'Access', 'Locks'],
+  opens.map((one) => [one.id, one.sessionId, one.share, one.path, one.access, String(one.locks)]),
+)}
 </body></html>`
 }

@@ -24,7 +24,12 @@ export function spaceOf(running: RunningServer): Promise<readonly ShareSpace[]> 
     running.shares().map(async ({ name, path }) => {
       try {
         const space = await statfs(path)
-        return { name, path, totalBytes: space.blocks * space.bsize, availableBytes: space.bavail * space.bsize }
+        return {
+          name,
+          path,
+          totalBytes: space.blocks * space.bsize,
+          availableBytes: space.bavail * space.bsize,
+        }
       } catch {
         return { name, path }
       }
@@ -32,7 +37,11 @@ export function spaceOf(running: RunningServer): Promise<readonly ShareSpace[]> 
   )
 }
 
-export async function createReport(running: RunningServer, name: string, started: Date): Promise<StatusReport> {
+export async function createReport(
+  running: RunningServer,
+  name: string,
+  started: Date,
+): Promise<StatusReport> {
   return {
     server: {
       name,

@@ -21,7 +21,8 @@ async function startServer({ configuration }: StartOptions): Promise<RunningServ
     listeners: [{ protocol: 'smb', address: formatListenAddress({ host: listen.host, port }) }],
     shares: () => servedShares(current),
     async reload(next) {
-      if (next.shares.some((share) => share.name === 'refused')) throw new Error('share "refused" cannot be opened')
+      if (next.shares.some((share) => share.name === 'refused'))
+        throw new Error('share "refused" cannot be opened')
       current = next
     },
     status: () => FAKE_STATUS,

@@ -20,7 +20,16 @@ export const FAKE_STATUS: ServerStatus = {
   ],
   treeConnects: [{ sessionId: '17', share: 'work', since: SINCE }],
   opens: [
-    { id: '99', sessionId: '17', share: 'work', path: 'a/b.txt', access: 'rw', locks: 2, caching: 'RWH', since: SINCE },
+    {
+      id: '99',
+      sessionId: '17',
+      share: 'work',
+      path: 'a/b.txt',
+      access: 'rw',
+      locks: 2,
+      caching: 'RWH',
+      since: SINCE,
+    },
   ],
   totals: { connections: 5, requests: 400, failedLogins: 1, bytesRead: 1 << 20, bytesWritten: 4096 },
 }
