@@ -7,7 +7,7 @@ import { hasFlags, NegotiateFlag } from './ntlm/flags.ts'
 import { isNtlmMessage } from './ntlm/message.ts'
 import { type NtlmResult, NtlmServer, type NtlmServerOptions } from './ntlm/server.ts'
 import { signFirstMessage } from './ntlm/session-security.ts'
-import { decodeSpnego, encodeNegTokenResp, type NegTokenInit, NegState, Oid } from './spnego.ts'
+import { decodeSpnego, encodeNegTokenResp, NegState, type NegTokenInit, Oid } from './spnego.ts'
 
 export type { AuthenticatedPrincipal, Credential, CredentialLookup, FailureReason } from './credentials.ts'
 

@@ -87,7 +87,8 @@ export class DerReader {
     const first = this.#octet()
     if (first < LONG_FORM) return first
     const octets = first - LONG_FORM
-    if (octets === 0 || octets > MAXIMUM_LENGTH_OCTETS) throw new DecodeError(`a DER length of ${octets} octets`)
+    if (octets === 0 || octets > MAXIMUM_LENGTH_OCTETS)
+      throw new DecodeError(`a DER length of ${octets} octets`)
     let length = 0
     for (let index = 0; index < octets; index++) length = length * 256 + this.#octet()
     return length

@@ -2,15 +2,15 @@
 
 import { timingSafeEqual } from 'node:crypto'
 import { DecodeError } from '../wire/errors.ts'
-import { type NtlmClientAnswer, NtlmClient, type NtlmClientOptions } from './ntlm/client.ts'
+import { NtlmClient, type NtlmClientAnswer, type NtlmClientOptions } from './ntlm/client.ts'
 import { signFirstMessage } from './ntlm/session-security.ts'
 import {
   decodeSpnego,
   encodeMechTypeList,
   encodeNegTokenInit,
   encodeNegTokenResp,
-  type NegTokenResp,
   NegState,
+  type NegTokenResp,
   Oid,
 } from './spnego.ts'
 

@@ -46,6 +46,8 @@ export type SpnegoToken =
 
 /** Mechanisms in one list. Windows offers five. */
 const MAXIMUM_MECHANISMS = 32
+/** The highest field number that fits into one octet of tag. */
+const MAXIMUM_FIELD = 30
 /** MS-SPNG 3.2.5.2: the hintName, which says nothing but that a hint was given. */
 const HINT_NAME = 'not_defined_in_RFC4178@please_ignore'
 
@@ -135,6 +137,7 @@ function decodeNegTokenInit(bytes: Buffer): NegTokenInit {
   const third = fields.optional(contextTag(3))?.content
   const isMic = third !== undefined && new DerReader(third).next().tag === Tag.OCTET_STRING
   const mechListMic = isMic ? soleOctets(third) : octets(fields, 4)
+  passOverLater(fields, 4)
   return { mechTypes, mechTypeList: mechTypeList.encoded, mechToken, mechListMic }
 }
 
@@ -142,11 +145,22 @@ function decodeNegTokenResp(bytes: Buffer): NegTokenResp {
   const fields = sequenceOf(bytes)
   const state = fields.optional(contextTag(0))
   const mechanism = fields.optional(contextTag(1))
-  return {
+  const response = {
     negState: state === undefined ? undefined : decodeNegState(state.content),
     supportedMech: mechanism === undefined ? undefined : sole(mechanism.content, Tag.OBJECT_IDENTIFIER),
     responseToken: octets(fields, 2),
     mechListMic: octets(fields, 3),
+  }
+  passOverLater(fields, 3)
+  return response
+}
+
+/** RFC 4178 4.2: the sequences may grow, at their end. @throws DecodeError when what is left is no later field */
+function passOverLater(fields: DerReader, last: number): void {
+  while (!fields.atEnd) {
+    const { tag } = fields.next()
+    if (tag <= contextTag(last) || tag > contextTag(MAXIMUM_FIELD))
+      throw new DecodeError('fields out of order')
   }
 }
 

@@ -55,7 +55,8 @@ export function decodeAuthenticateMessage(message: Buffer): AuthenticateMessage 
 
 /** The MIC field, as a view; it is there only when MsvAvFlags says so. @throws DecodeError when there is no place for it */
 export function micOf(message: Buffer): Buffer {
-  if (message.length < MIC_OFFSET + MIC_BYTES) throw new DecodeError('an AUTHENTICATE_MESSAGE without its MIC')
+  if (message.length < MIC_OFFSET + MIC_BYTES)
+    throw new DecodeError('an AUTHENTICATE_MESSAGE without its MIC')
   return message.subarray(MIC_OFFSET, MIC_OFFSET + MIC_BYTES)
 }
 

@@ -107,10 +107,15 @@ export class NtlmServer {
       if (sessionKey === undefined) return { kind: 'failed', reason: 'malformed' }
       return { kind: 'done', principal: { kind: 'anonymous' }, sessionKey, flags: this.#both(authenticate) }
     }
-    const { ntResponse, user } = authenticate
-    // Neither NTLMv1 nor an LMv2 response alone.
-    if (ntResponse.length <= NTLMV1_RESPONSE_BYTES) return { kind: 'failed', reason: 'not-supported', user }
-    return this.#verify(message, authenticate)
+    const isTooShort = authenticate.ntResponse.length <= NTLMV1_RESPONSE_BYTES
+    return isTooShort ? this.#refuse(authenticate) : this.#verify(message, authenticate)
+  }
+
+  /** Neither NTLMv1 nor an LM or LMv2 response alone; a name without any response is a client that has no password. */
+  #refuse({ user, domain, ntResponse }: AuthenticateMessage): NtlmResult {
+    const exists = this.#options.lookup(user, domain) !== undefined
+    if (!exists) return { kind: 'failed', reason: 'no-such-user', user }
+    return { kind: 'failed', reason: ntResponse.length === 0 ? 'wrong-password' : 'not-supported', user }
   }
 
   #verify(message: Buffer, authenticate: AuthenticateMessage): NtlmResult {

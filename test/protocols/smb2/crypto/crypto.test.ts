@@ -319,7 +319,12 @@ t.test('encryption: every cipher, any chunks, changed anywhere', async (t) => {
       const frame = Buffer.concat([header, ...encrypt(cipher, key, header, cut(message, cuts))])
       header.copy(frame)
       const open = (bytes: Buffer) =>
-        decrypt(cipher, key, bytes.subarray(0, TRANSFORM_HEADER_BYTES), bytes.subarray(TRANSFORM_HEADER_BYTES))
+        decrypt(
+          cipher,
+          key,
+          bytes.subarray(0, TRANSFORM_HEADER_BYTES),
+          bytes.subarray(TRANSFORM_HEADER_BYTES),
+        )
       const plain = open(frame)
       // The protocol id is not covered, and the last nonce bytes only as additional data.
       const place = 4 + (at % (frame.length - 4))
@@ -327,8 +332,11 @@ t.test('encryption: every cipher, any chunks, changed anywhere', async (t) => {
       return plain?.equals(message) === true && open(frame) === undefined
     }
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.array(fc.nat()), fc.nat(), (bytes, cuts, at) =>
-        check(Buffer.from(bytes), cuts, at),
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 300 }),
+        fc.array(fc.nat()),
+        fc.nat(),
+        (bytes, cuts, at) => check(Buffer.from(bytes), cuts, at),
       ),
     )
     t.ok(check(Buffer.alloc(1_200_000, 'large'), [80, 600_000], 1_000_000))
