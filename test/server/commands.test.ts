@@ -7,6 +7,11 @@ import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Test } from 'tap'
+import { readAccounts } from '../../server/accounts/store.ts'
+import { SystemUsers } from '../../server/accounts/system-users.ts'
+import { loadConfiguration } from '../../server/config/load.ts'
+import { connectLines, prepareBuiltIn } from '../../server/serve/first-start.ts'
+import { prepareStateDirectory } from '../../server/state/directory.ts'
 import type { StatusReport } from '../../server/status/report.ts'
 import { collect, runChild, runInProcess, startCommand } from './command.ts'
 import { FAKE_STATUS } from './fake-status.ts'
@@ -145,6 +150,25 @@ t.test('serve without a configuration', async (t) => {
   const third = await serveFake(t, cwd)
   t.match(third.stdout(), 'password as you set it\n')
   t.equal(await third.stop(), 0)
+})
+
+t.test('the first start as root: the account acts as the owner of the folder', async (t) => {
+  const cwd = t.testdir()
+  const outcome = await loadConfiguration({ directory: cwd, systemFile: join(cwd, 'none') })
+  if (!outcome.ok) return t.fail('the built-in configuration is valid')
+  t.match(await prepareStateDirectory(outcome.configuration.server.stateDir), { ok: true })
+  const user = await prepareBuiltIn(outcome.configuration, true)
+  t.match(user, { ok: true, value: { password: /^[a-z2-9]{20}$/ } })
+  const users = new SystemUsers()
+  await users.prepare()
+  const accounts = readAccounts(outcome.configuration.server.stateDir)
+  const expected = users.user('poolhouse') ? undefined : users.nameOf(statSync(join(cwd, 'data')).uid)
+  t.equal(accounts.ok && accounts.value[0]?.unixUser, expected)
+  t.strictSame(connectLines({ password: 'pw' }, 445, false).slice(1), [
+    "  Linux    smbclient //127.0.0.1/backup -p 445 -U 'poolhouse%pw'",
+    '  macOS    Finder, Go > Connect to Server: smb://poolhouse@127.0.0.1/backup',
+    '  Windows  \\\\127.0.0.1\\backup',
+  ])
 })
 
 t.test('serve: what it refuses', async (t) => {
