@@ -89,7 +89,7 @@ export interface OpenRequest {
     /** Owner when it must differ from the identity (force_user). */
     readonly owner?: { readonly uid: number; readonly gid: number }
   }
-  /** Fill in `permissions` (costs a few system calls). */
+  /** Fill in `permissions` and `securityDescriptor` of a file that existed (costs a few system calls). */
   readonly wantPermissions: boolean
 }
 
@@ -102,6 +102,8 @@ export type OpenOutcome =
       readonly path: string
       readonly stat: FileStat
       readonly permissions?: Permissions
+      /** Stored earlier by `setSecurityDescriptor`. */
+      readonly securityDescriptor?: Buffer
     }
   | { readonly ok: false; readonly error: StorageErrorCode }
 

@@ -10,27 +10,13 @@ export interface ChangeNotifyRequest {
   /** Bytes */
   outputBufferLength: number
   fileId: FileId
+  /** Bits of NotifyFilter of fscc. */
   completionFilter: number
 }
 
 export type ChangeNotifyResponse = OutputBody
 
 export const CHANGE_NOTIFY_FLAG_WATCH_TREE = 0x0001
-
-export const CompletionFilter = {
-  FILE_NAME: 0x0000_0001,
-  DIR_NAME: 0x0000_0002,
-  ATTRIBUTES: 0x0000_0004,
-  SIZE: 0x0000_0008,
-  LAST_WRITE: 0x0000_0010,
-  LAST_ACCESS: 0x0000_0020,
-  CREATION: 0x0000_0040,
-  EA: 0x0000_0080,
-  SECURITY: 0x0000_0100,
-  STREAM_NAME: 0x0000_0200,
-  STREAM_SIZE: 0x0000_0400,
-  STREAM_WRITE: 0x0000_0800,
-} as const
 
 const REQUEST_STRUCTURE_SIZE = 32
 

@@ -19,7 +19,7 @@ export interface QueryInfoRequest {
   outputBufferLength: number
   /** For INFO_FILE the EAs asked for; for INFO_QUOTA 2.2.37.1. */
   input: Buffer
-  /** For INFO_SECURITY what to return of the descriptor. */
+  /** For INFO_SECURITY what to return of the descriptor: SecurityInformation of fscc. */
   additionalInformation: number
   flags: number
   fileId: FileId
@@ -29,18 +29,6 @@ export type QueryInfoResponse = OutputBody
 
 /** 2.2.37 and 2.2.39 InfoType */
 export const InfoType = { FILE: 0x01, FILESYSTEM: 0x02, SECURITY: 0x03, QUOTA: 0x04 } as const
-
-/** 2.2.37 and 2.2.39 AdditionalInformation for INFO_SECURITY */
-export const SecurityInformation = {
-  OWNER: 0x0000_0001,
-  GROUP: 0x0000_0002,
-  DACL: 0x0000_0004,
-  SACL: 0x0000_0008,
-  LABEL: 0x0000_0010,
-  ATTRIBUTE: 0x0000_0020,
-  SCOPE: 0x0000_0040,
-  BACKUP: 0x0001_0000,
-} as const
 
 /** 2.2.37 Flags, for EAs. */
 export const QueryInfoFlag = {

@@ -17,7 +17,7 @@ export interface SetInfoRequest {
   /** InfoType of query-info.ts. */
   infoType: number
   fileInfoClass: number
-  /** For INFO_SECURITY what of the descriptor to set: SecurityInformation of query-info.ts. */
+  /** For INFO_SECURITY what of the descriptor to set: SecurityInformation of fscc. */
   additionalInformation: number
   fileId: FileId
   /** The MS-FSCC structure, as it is. */

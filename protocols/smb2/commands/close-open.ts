@@ -1,0 +1,89 @@
+/** MS-SMB2 3.3.4.17, MS-FSA 2.1.5.5: closing an open, with what that brings about: locks, deletion, pending requests. */
+
+import { StorageError } from '../../../storage/errors.ts'
+import type { FileHandle } from '../../../storage/file-system.ts'
+import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
+import type { Open, SharedFile } from '../state/open.ts'
+import type { Server } from '../state/server.ts'
+
+/**
+ * Closes an open; a second call waits for the first.
+ * @param heldByCaller requests of the caller's own that still hold the open
+ */
+export function closeOpen(server: Server, open: Open, heldByCaller = 0): Promise<unknown> {
+  open.closed ??= finish(server, open, heldByCaller)
+  return open.closed
+}
+
+async function finish(server: Server, open: Open, heldByCaller: number): Promise<void> {
+  open.closing = true
+  open.session.openTable.delete(open.fileId.volatile)
+  server.globalOpenTable.delete(open.fileId.volatile)
+  for (const end of open.onClose) end()
+  open.onClose.clear()
+  await open.drained(heldByCaller)
+  if (open.isPipe) return
+  await open.enumeration?.cursor.close()
+  try {
+    await detach(server, open)
+  } finally {
+    await open.file.handle.close()
+  }
+}
+
+/** Leaves the node table; the last open carries out the deletion that one of them asked for. */
+async function detach(server: Server, open: Open): Promise<void> {
+  const { shared } = open.file
+  if (open.deleteOnClose) server.nodes.setDeletePending(shared, true)
+  const { removeFile, removeStream } = server.nodes.detach(shared)
+  const requester = removeFile ?? removeStream
+  if (requester === undefined) return
+  try {
+    await remove(open, requester, removeFile !== undefined)
+    if (removeFile !== undefined) publishRemoval(server, open)
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error
+    // A directory that was filled in between stays, and so does a file that someone else removed or moved.
+    server.log('debug', 'a file marked for deletion stays', { path: open.pathName, code: error.code })
+  }
+}
+
+/** Through the last open's own handle, unless that is another name of the file or one of its streams. */
+async function remove(open: Open, requester: SharedFile, wholeFile: boolean): Promise<void> {
+  const { handle, shared, stream } = open.file
+  const isSameEntry = requester.path === shared.path && (!wholeFile || stream === '')
+  if (isSameEntry) return handle.remove()
+  const entry = await openEntry(open, requester.path)
+  if (entry === undefined) return
+  try {
+    await entry.remove()
+  } finally {
+    await entry.close()
+  }
+}
+
+/** The entry at a path, when it still is the open's file. */
+async function openEntry(open: Open, path: string): Promise<FileHandle | undefined> {
+  const { share, admission } = open.treeConnect
+  const outcome = await share.fileSystem?.open({
+    path,
+    identity: admission.identity,
+    disposition: 'open',
+    kind: 'any',
+    followLinks: false,
+    read: false,
+    write: false,
+    create: { mode: 0, dosAttributes: 0 },
+    wantPermissions: false,
+  })
+  if (outcome?.ok !== true) return undefined
+  const { node } = open.file.node
+  if (outcome.stat.fileId === node.fileId && outcome.stat.volumeId === node.volumeId) return outcome.handle
+  await outcome.handle.close()
+  return undefined
+}
+
+function publishRemoval(server: Server, open: Open): void {
+  const filter = open.isDirectory ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
+  server.changes.publish(open.file.shared.root, open.file.shared.path, NotifyAction.REMOVED, filter)
+}

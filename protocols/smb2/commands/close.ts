@@ -1,0 +1,53 @@
+/** MS-SMB2 3.3.5.10: receiving a CLOSE Request. */
+
+import { type CommandContext, command } from '../context.ts'
+import {
+  CLOSE_FLAG_POSTQUERY_ATTRIB,
+  type CloseRequest,
+  type CloseResponse,
+  decodeCloseRequest,
+  encodeCloseResponse,
+} from '../messages/close.ts'
+import { Command } from '../messages/commands.ts'
+import { type Outcome, ok } from '../outcome.ts'
+import type { Open } from '../state/open.ts'
+import { closeOpen } from './close-open.ts'
+import { attributeFieldsOf, baseNameOf } from './describe.ts'
+
+const NO_ATTRIBUTES: CloseResponse = {
+  flags: 0,
+  creationTime: 0n,
+  lastAccessTime: 0n,
+  lastWriteTime: 0n,
+  changeTime: 0n,
+  allocationSize: 0,
+  endOfFile: 0,
+  fileAttributes: 0,
+}
+/** The CLOSE itself holds the open. */
+const HELD_BY_CLOSE = 1
+
+export const close = command<CloseResponse, CloseRequest>({
+  code: Command.CLOSE,
+  name: 'CLOSE',
+  needs: 'open',
+  whenExpired: true,
+  decode: decodeCloseRequest,
+  encode: encodeCloseResponse,
+  fileId: (request) => request.fileId,
+  run: runClose,
+})
+
+async function runClose(context: CommandContext, request: CloseRequest): Promise<Outcome<CloseResponse>> {
+  const { server, open } = context
+  const wantsAttributes = (request.flags & CLOSE_FLAG_POSTQUERY_ATTRIB) !== 0 && !open.isPipe
+  const attributes = wantsAttributes ? await attributesOf(open) : NO_ATTRIBUTES
+  await closeOpen(server, open, HELD_BY_CLOSE)
+  return ok(attributes)
+}
+
+async function attributesOf(open: Open): Promise<CloseResponse> {
+  const stat = await open.file.handle.stat()
+  const fields = attributeFieldsOf(stat, open.treeConnect.share, baseNameOf(open.pathName))
+  return { flags: CLOSE_FLAG_POSTQUERY_ATTRIB, ...fields }
+}

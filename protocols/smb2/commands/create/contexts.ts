@@ -1,0 +1,62 @@
+/** MS-SMB2 2.2.13.2, 3.3.5.9.x: the create contexts that are served, read from the request and answered. */
+
+import type { FileStat } from '../../../../storage/file-system.ts'
+import { decodeFullEaList, type FullEa } from '../../fscc/ea.ts'
+import {
+  decodeAllocationSize,
+  decodeTimewarpToken,
+  encodeQueryMaximalAccessResponse,
+  encodeQueryOnDiskIdResponse,
+} from '../../messages/create-context-data.ts'
+import { type CreateContext, CreateContextName, findCreateContext } from '../../messages/create-contexts.ts'
+import { Status } from '../../status.ts'
+
+/** What a request asks for by contexts. Contexts that are not known are passed over (3.3.5.9). */
+export interface RequestedContexts {
+  /** ExtA */
+  readonly extendedAttributes: readonly FullEa[]
+  /** SecD: self-relative, checked when it is applied. */
+  readonly securityDescriptor: Buffer | undefined
+  /** AlSi, bytes. */
+  readonly allocationSize: number | undefined
+  /** MxAc */
+  readonly wantsMaximalAccess: boolean
+  /** QFid */
+  readonly wantsOnDiskId: boolean
+  /** TWrp: FILETIME of a snapshot. */
+  readonly timewarp: bigint | undefined
+}
+
+/** @throws DecodeError when a context's data is malformed: the CREATE is INVALID_PARAMETER */
+export function readContexts(contexts: readonly CreateContext[]): RequestedContexts {
+  const find = (name: string): Buffer | undefined => findCreateContext(contexts, name)
+  const eas = find(CreateContextName.EXTENDED_ATTRIBUTES)
+  const allocation = find(CreateContextName.ALLOCATION_SIZE)
+  const timewarp = find(CreateContextName.TIMEWARP_TOKEN)
+  return {
+    extendedAttributes: eas === undefined ? [] : decodeFullEaList(eas),
+    securityDescriptor: find(CreateContextName.SECURITY_DESCRIPTOR),
+    allocationSize: allocation === undefined ? undefined : decodeAllocationSize(allocation),
+    wantsMaximalAccess: find(CreateContextName.MAXIMAL_ACCESS) !== undefined,
+    wantsOnDiskId: find(CreateContextName.ON_DISK_ID) !== undefined,
+    timewarp: timewarp === undefined ? undefined : decodeTimewarpToken(timewarp),
+  }
+}
+
+/** The contexts of the response: only what was asked for, since Macs take others for an error. */
+export function answerContexts(
+  requested: RequestedContexts,
+  stat: FileStat,
+  maximalAccess: number,
+): CreateContext[] {
+  const answers: CreateContext[] = []
+  if (requested.wantsMaximalAccess) {
+    const data = encodeQueryMaximalAccessResponse({ queryStatus: Status.SUCCESS, maximalAccess })
+    answers.push({ name: CreateContextName.MAXIMAL_ACCESS, data })
+  }
+  if (requested.wantsOnDiskId) {
+    const data = encodeQueryOnDiskIdResponse({ diskFileId: stat.fileId, volumeId: stat.volumeId })
+    answers.push({ name: CreateContextName.ON_DISK_ID, data })
+  }
+  return answers
+}

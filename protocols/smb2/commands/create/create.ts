@@ -1,0 +1,119 @@
+/** MS-SMB2 3.3.5.9: receiving a CREATE Request. */
+
+import { type CommandContext, command } from '../../context.ts'
+import { mapGenericAccess } from '../../fscc/access.ts'
+import { CreateAction, CreateOption } from '../../fscc/create-options.ts'
+import { NotifyAction, NotifyFilter } from '../../fscc/notify.ts'
+import { Command } from '../../messages/commands.ts'
+import {
+  CREATE_FLAG_REPARSEPOINT,
+  type CreateRequest,
+  type CreateResponse,
+  decodeCreateRequest,
+  encodeCreateResponse,
+  OplockLevel,
+} from '../../messages/create.ts'
+import { Dialect } from '../../messages/dialects.ts'
+import { fail, type Outcome, ok } from '../../outcome.ts'
+import type { Open } from '../../state/open.ts'
+import { Status } from '../../status.ts'
+import { closeOpen } from '../close-open.ts'
+import { attributeFieldsOf, baseNameOf } from '../describe.ts'
+import { applyToNewFile } from './apply.ts'
+import { answerContexts, type RequestedContexts, readContexts } from './contexts.ts'
+import { parseName, pathNameOf } from './name.ts'
+import { type OpenedFile, openFile } from './open-file.ts'
+import { createOnPipeShare } from './pipe.ts'
+import { registerOpen, tooManyOpens } from './register.ts'
+import { validateCreate } from './validate.ts'
+
+export const create = command<CreateResponse, CreateRequest>({
+  code: Command.CREATE,
+  name: 'CREATE',
+  needs: 'tree',
+  decode: decodeCreateRequest,
+  encode: encodeCreateResponse,
+  run: runCreate,
+})
+
+function runCreate(
+  context: CommandContext,
+  request: CreateRequest,
+): Outcome<CreateResponse> | Promise<Outcome<CreateResponse>> {
+  if (tooManyOpens(context)) return fail(Status.INSUFFICIENT_RESOURCES)
+  if (context.treeConnect.share.type === 'pipe') return createOnPipeShare(context, request)
+  const refusal = validateCreate(request)
+  if (refusal !== undefined) return fail(refusal)
+  return createOnDiskShare(context, request)
+}
+
+async function createOnDiskShare(
+  context: CommandContext,
+  request: CreateRequest,
+): Promise<Outcome<CreateResponse>> {
+  const name = parseName(request.name)
+  if (typeof name === 'number') return fail(name)
+  const contexts = readContexts(request.createContexts)
+  // A directory has no snapshots: whatever time is asked for, nothing is there.
+  if (contexts.timewarp !== undefined && contexts.timewarp !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND)
+  const desiredAccess = mapGenericAccess(request.desiredAccess)
+  const opened = await openFile(context, { name, desiredAccess, request })
+  if (typeof opened === 'number') return fail(opened)
+  const open = register(context, request, opened, name.stream)
+  publishCreation(context, opened)
+  try {
+    const stat = await applyToNewFile(opened, request, contexts, hasCompression(context))
+    context.open = open
+    return ok(responseTo(context, open, { ...opened, stat }, contexts))
+  } catch (error) {
+    await closeOpen(context.server, open)
+    throw error
+  }
+}
+
+function hasCompression({ treeConnect }: CommandContext): boolean {
+  return treeConnect.share.fileSystem?.features.compression === true
+}
+
+function register(context: CommandContext, request: CreateRequest, opened: OpenedFile, stream: string): Open {
+  const open = registerOpen(context, {
+    grantedAccess: opened.grantedAccess,
+    shareAccess: request.shareAccess,
+    createOptions: request.createOptions,
+    file: { handle: opened.handle, type: opened.stat.type, stream, ...opened.claim },
+    pipe: undefined,
+    pathName: pathNameOf(opened.path, stream),
+  })
+  if ((request.createOptions & CreateOption.DELETE_ON_CLOSE) !== 0) open.deleteOnClose = true
+  return open
+}
+
+/** Those who watch the directory learn of a new entry, or of one that was emptied. */
+function publishCreation({ server }: CommandContext, { claim, createAction, stat }: OpenedFile): void {
+  const { root, path } = claim.shared
+  if (createAction === CreateAction.CREATED) {
+    const filter = stat.type === 'directory' ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
+    server.changes.publish(root, path, NotifyAction.ADDED, filter)
+  } else if (createAction !== CreateAction.OPENED) {
+    server.changes.publish(root, path, NotifyAction.MODIFIED, NotifyFilter.SIZE | NotifyFilter.LAST_WRITE)
+  }
+}
+
+function responseTo(
+  context: CommandContext,
+  open: Open,
+  opened: OpenedFile,
+  contexts: RequestedContexts,
+): CreateResponse {
+  const { connection, treeConnect } = context
+  const isLink = opened.stat.type === 'symlink' && connection.dialect >= Dialect.SMB_3_0
+  return {
+    // Nothing may be cached that another client could change without our word: none is granted.
+    oplockLevel: OplockLevel.NONE,
+    flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
+    createAction: opened.createAction,
+    ...attributeFieldsOf(opened.stat, treeConnect.share, baseNameOf(open.pathName)),
+    fileId: open.fileId,
+    createContexts: answerContexts(contexts, opened.stat, opened.maximalAccess),
+  }
+}

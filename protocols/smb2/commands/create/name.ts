@@ -1,0 +1,61 @@
+/** MS-SMB2 3.3.5.9, MS-FSCC 2.1.5: from the name of a CREATE Request to a path and a stream. Pure. */
+
+import { componentError, streamNameError } from '../../../../storage/names/valid.ts'
+import { type NtStatus, Status } from '../../status.ts'
+
+/** MS-FSCC 2.1.5: "a pathname ... MUST be no more than 32,760 characters". */
+const MAXIMUM_PATH_UNITS = 32_760
+/** Types of attributes that can be named: a file's data, and a directory's index, which is the directory itself. */
+const TYPE_DATA = '$DATA'
+const TYPE_INDEX = '$INDEX_ALLOCATION'
+
+export interface ParsedName {
+  /** Components separated by '/', as storage wants them; '' for the share's root. */
+  readonly path: string
+  /** Name of a named stream; '' for the file itself. */
+  readonly stream: string
+  /** `dir::$INDEX_ALLOCATION` means the directory. */
+  readonly isDirectoryIndex: boolean
+}
+
+/** @returns the status that refuses the name, when it cannot be one */
+export function parseName(name: string): ParsedName | NtStatus {
+  if (name === '') return { path: '', stream: '', isDirectoryIndex: false }
+  // 3.3.5.9: a name that begins with a separator is not relative to the share.
+  if (name.startsWith('\\')) return Status.INVALID_PARAMETER
+  if (name.length > MAXIMUM_PATH_UNITS) return Status.OBJECT_NAME_INVALID
+  const components = name.split('\\')
+  const last = components.pop() as string
+  const colon = last.indexOf(':')
+  const fileName = colon < 0 ? last : last.slice(0, colon)
+  for (const component of components) {
+    if (component === '.' || component === '..') return Status.OBJECT_PATH_SYNTAX_BAD
+    if (componentError(component) !== undefined) return Status.OBJECT_NAME_INVALID
+  }
+  if (fileName === '..' || fileName === '.') return Status.OBJECT_PATH_SYNTAX_BAD
+  // ':stream' alone is a stream of the root directory.
+  const isRootStream = fileName === '' && components.length === 0 && colon === 0
+  if (!isRootStream && componentError(fileName) !== undefined) return Status.OBJECT_NAME_INVALID
+  const path = isRootStream ? '' : [...components, fileName].join('/')
+  return colon < 0 ? { path, stream: '', isDirectoryIndex: false } : withStream(path, last.slice(colon + 1))
+}
+
+/** What follows the first colon: `stream`, `stream:$DATA`, `:$DATA` or `:$INDEX_ALLOCATION`. */
+function withStream(path: string, text: string): ParsedName | NtStatus {
+  const [stream = '', type, ...more] = text.split(':')
+  if (more.length > 0) return Status.OBJECT_NAME_INVALID
+  const upperType = type?.toUpperCase()
+  if (stream === '') {
+    if (upperType === TYPE_INDEX) return { path, stream: '', isDirectoryIndex: true }
+    return upperType === TYPE_DATA ? { path, stream: '', isDirectoryIndex: false } : Status.OBJECT_NAME_INVALID
+  }
+  if (upperType !== undefined && upperType !== TYPE_DATA) return Status.OBJECT_NAME_INVALID
+  if (streamNameError(stream) !== undefined) return Status.OBJECT_NAME_INVALID
+  return { path, stream, isDirectoryIndex: false }
+}
+
+/** The name as clients write it, from storage's path. */
+export function pathNameOf(path: string, stream: string): string {
+  const name = path.replaceAll('/', '\\')
+  return stream === '' ? name : `${name}:${stream}`
+}

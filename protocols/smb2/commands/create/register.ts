@@ -1,0 +1,35 @@
+/** MS-SMB2 3.3.5.9: an open gets its FileId and its place in the session's and the server's tables. */
+
+import type { CommandContext } from '../../context.ts'
+import { Open, type OpenFields } from '../../state/open.ts'
+import type { Server } from '../../state/server.ts'
+
+const ID_BYTES = 8
+const ALL_ONES = 0xffff_ffff_ffff_ffffn
+
+/** A FileId half that is not in use: random, so that handles of an earlier run are not met again. */
+function newVolatileId(server: Server): bigint {
+  for (;;) {
+    const id = server.environment.random(ID_BYTES).readBigUInt64LE()
+    if (id !== 0n && id !== ALL_ONES && !server.globalOpenTable.has(id)) return id
+  }
+}
+
+/** Whether the session, or all together, have as many opens as they may. */
+export function tooManyOpens({ server, session }: CommandContext): boolean {
+  return (
+    session.openTable.size >= server.limits.opensPerSession || server.globalOpenTable.size >= server.limits.opens
+  )
+}
+
+type Given = Omit<OpenFields, 'fileId' | 'session' | 'treeConnect' | 'connection'>
+
+export function registerOpen(context: CommandContext, fields: Given): Open {
+  const { server, session, treeConnect, connection } = context
+  const id = newVolatileId(server)
+  // The same number in both halves: opens that outlive their connection will be found by the persistent one.
+  const open = new Open({ ...fields, fileId: { persistent: id, volatile: id }, session, treeConnect, connection })
+  session.openTable.set(id, open)
+  server.globalOpenTable.set(id, open)
+  return open
+}

@@ -1,0 +1,48 @@
+/** MS-FSCC 2.4, 2.6: what storage says of a file, in the protocol's terms. */
+
+import type { FileStat } from '../../../storage/file-system.ts'
+import { toFiletime } from '../../wire/filetime.ts'
+import { FileAttribute } from '../fscc/attributes.ts'
+import type { FileTimes } from '../fscc/file-information.ts'
+import type { FileAttributeFields } from '../messages/file-attribute-fields.ts'
+import type { Share } from '../state/server.ts'
+
+/** FileAttributes of a file: the stored bits, those that its type adds, and HIDDEN where the share says so. */
+export function fileAttributesOf(stat: FileStat, share: Share, name: string): number {
+  let attributes = stat.dosAttributes
+  if (stat.type === 'directory') attributes |= FileAttribute.DIRECTORY
+  if (stat.type === 'symlink') attributes |= FileAttribute.REPARSE_POINT
+  if (isHiddenByShare(share, name)) attributes |= FileAttribute.HIDDEN
+  return attributes === 0 ? FileAttribute.NORMAL : attributes
+}
+
+function isHiddenByShare(share: Share, name: string): boolean {
+  if (share.hideDotFiles && name.length > 1 && name.startsWith('.') && name !== '..') return true
+  return share.hidden?.(name) === true
+}
+
+export function fileTimesOf(stat: FileStat): FileTimes {
+  return {
+    creationTime: toFiletime(stat.birthTime),
+    lastAccessTime: toFiletime(stat.accessTime),
+    lastWriteTime: toFiletime(stat.writeTime),
+    changeTime: toFiletime(stat.changeTime),
+  }
+}
+
+/** The fields that CREATE and CLOSE responses share. */
+export function attributeFieldsOf(stat: FileStat, share: Share, name: string): FileAttributeFields {
+  return {
+    ...fileTimesOf(stat),
+    allocationSize: stat.type === 'directory' ? 0 : stat.allocated,
+    endOfFile: stat.type === 'directory' ? 0 : stat.size,
+    fileAttributes: fileAttributesOf(stat, share, name),
+  }
+}
+
+/** Last component of a '\'-separated path, without its stream. */
+export function baseNameOf(pathName: string): string {
+  const name = pathName.slice(pathName.lastIndexOf('\\') + 1)
+  const colon = name.indexOf(':')
+  return colon < 0 ? name : name.slice(0, colon)
+}

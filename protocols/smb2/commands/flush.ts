@@ -1,0 +1,25 @@
+/** MS-SMB2 3.3.5.11: receiving a FLUSH Request: answered when the data is on the disk. */
+
+import { command } from '../context.ts'
+import { FileAccess } from '../fscc/access.ts'
+import { Command } from '../messages/commands.ts'
+import type { EmptyBody } from '../messages/empty-body.ts'
+import { decodeFlushRequest, encodeFlushResponse, type FlushRequest } from '../messages/flush.ts'
+import { fail, ok } from '../outcome.ts'
+import { Status } from '../status.ts'
+
+export const flush = command<EmptyBody, FlushRequest>({
+  code: Command.FLUSH,
+  name: 'FLUSH',
+  needs: 'open',
+  decode: decodeFlushRequest,
+  encode: encodeFlushResponse,
+  fileId: (request) => request.fileId,
+  async run({ open }) {
+    if (open.isPipe) return ok({})
+    // 3.3.5.11: "FILE_WRITE_DATA or FILE_APPEND_DATA", which directories call ADD_FILE and ADD_SUBDIRECTORY.
+    if (!open.grantsAny(FileAccess.WRITE_DATA | FileAccess.APPEND_DATA)) return fail(Status.ACCESS_DENIED)
+    await open.file.handle.flush()
+    return ok({})
+  },
+})

@@ -1,0 +1,67 @@
+/** MS-FSCC 2.3.7: FSCTL_DUPLICATE_EXTENTS_TO_FILE: two files share blocks. */
+
+import { DosAttribute, type FileStat } from '../../../../storage/file-system.ts'
+import { Reader } from '../../../wire/reader.ts'
+import { FileAccess } from '../../fscc/access.ts'
+import { decodeDuplicateExtents, type DuplicateExtents } from '../../messages/ioctl/file-ranges.ts'
+import { fail } from '../../outcome.ts'
+import type { Open } from '../../state/open.ts'
+import { Status } from '../../status.ts'
+import { isFileRange } from '../file-range.ts'
+import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
+
+export const duplicateExtents: IoctlHandler = {
+  on: 'file',
+  async run({ open, session, treeConnect }, request) {
+    if (treeConnect.share.fileSystem?.features.clone !== true) return fail(Status.INVALID_DEVICE_REQUEST)
+    const clone = decodeDuplicateExtents(new Reader(request.input))
+    const source = session.openTable.get(clone.sourceFileId.volatile)
+    const isKnown =
+      source !== undefined &&
+      !source.closing &&
+      !source.isPipe &&
+      source.fileId.persistent === clone.sourceFileId.persistent &&
+      source.treeConnect.share.fileSystem === treeConnect.share.fileSystem
+    // Windows' answer; the specification has INVALID_PARAMETER.
+    if (!isKnown) return fail(Status.INVALID_HANDLE)
+    if (!source.grants(FileAccess.READ_DATA) || !open.grants(FileAccess.WRITE_DATA)) {
+      return fail(Status.ACCESS_DENIED)
+    }
+    source.hold()
+    try {
+      return await shareBlocks(source, open, clone)
+    } finally {
+      source.letGo()
+    }
+  },
+}
+
+async function shareBlocks(source: Open, target: Open, clone: DuplicateExtents): Promise<IoctlOutcome> {
+  const from = await source.file.handle.stat()
+  const to = await target.file.handle.stat()
+  const refusal = check(from, to, clone)
+  if (refusal !== undefined) return refusal
+  if (clone.byteCount === 0n) return done()
+  const range = { offset: Number(clone.sourceFileOffset), length: Number(clone.byteCount) }
+  await target.file.handle.cloneFrom(source.file.handle, range, Number(clone.targetFileOffset))
+  return done()
+}
+
+function check(from: FileStat, to: FileStat, clone: DuplicateExtents): IoctlOutcome | undefined {
+  const { sourceFileOffset, targetFileOffset, byteCount } = clone
+  const inRange = (offset: bigint): boolean =>
+    offset >= 0n && byteCount >= 0n && isFileRange(offset + byteCount, 0)
+  if (!inRange(sourceFileOffset) || !inRange(targetFileOffset)) return fail(Status.INVALID_PARAMETER)
+  // Blocks beyond either end cannot be shared: the file does not grow by this.
+  if (sourceFileOffset + byteCount > BigInt(from.size)) return fail(Status.NOT_SUPPORTED)
+  if (targetFileOffset + byteCount > BigInt(to.size)) return fail(Status.NOT_SUPPORTED)
+  const isSameFile = from.fileId === to.fileId && from.volumeId === to.volumeId
+  const distance =
+    sourceFileOffset > targetFileOffset
+      ? sourceFileOffset - targetFileOffset
+      : targetFileOffset - sourceFileOffset
+  if (isSameFile && byteCount > 0n && distance < byteCount) return fail(Status.NOT_SUPPORTED)
+  // What Windows does: a sparse source wants a sparse target, the other way round is fine.
+  const isSparse = (stat: FileStat): boolean => (stat.dosAttributes & DosAttribute.sparse) !== 0
+  return isSparse(from) && !isSparse(to) ? fail(Status.NOT_SUPPORTED) : undefined
+}

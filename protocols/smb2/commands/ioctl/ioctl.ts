@@ -1,0 +1,106 @@
+/** MS-SMB2 3.3.5.15: receiving an IOCTL Request. */
+
+import { type CommandContext, command } from '../../context.ts'
+import { Command } from '../../messages/commands.ts'
+import { Fsctl } from '../../messages/ioctl/fsctl.ts'
+import {
+  decodeIoctlRequest,
+  encodeIoctlResponse,
+  IOCTL_FLAG_IS_FSCTL,
+  type IoctlRequest,
+  type IoctlResponse,
+} from '../../messages/ioctl.ts'
+import { fail, type Outcome } from '../../outcome.ts'
+import { Status } from '../../status.ts'
+import { duplicateExtents } from './clone.ts'
+import { getCompression, setCompression } from './compression.ts'
+import { copychunk, copychunkWrite, requestResumeKey } from './copychunk.ts'
+import type { IoctlHandler, IoctlOutcome } from './handler.ts'
+import { queryNetworkInterfaceInfo } from './network-interface-info.ts'
+import { createOrGetObjectId } from './object-id.ts'
+import { pipeTransceive, pipeWait } from './pipe.ts'
+import { getReparsePoint, setReparsePoint } from './reparse.ts'
+import { enumerateSnapshots } from './snapshots.ts'
+import { queryAllocatedRanges, setSparse, setZeroData } from './sparse.ts'
+import { validateNegotiateInfo } from './validate-negotiate-info.ts'
+
+const HANDLERS: ReadonlyMap<number, IoctlHandler> = new Map<number, IoctlHandler>([
+  [Fsctl.PIPE_TRANSCEIVE, pipeTransceive],
+  [Fsctl.PIPE_WAIT, pipeWait],
+  [Fsctl.SRV_REQUEST_RESUME_KEY, requestResumeKey],
+  [Fsctl.SRV_COPYCHUNK, copychunk],
+  [Fsctl.SRV_COPYCHUNK_WRITE, copychunkWrite],
+  [Fsctl.SRV_ENUMERATE_SNAPSHOTS, enumerateSnapshots],
+  [Fsctl.QUERY_NETWORK_INTERFACE_INFO, queryNetworkInterfaceInfo],
+  [Fsctl.VALIDATE_NEGOTIATE_INFO, validateNegotiateInfo],
+  [Fsctl.SET_SPARSE, setSparse],
+  [Fsctl.SET_ZERO_DATA, setZeroData],
+  [Fsctl.QUERY_ALLOCATED_RANGES, queryAllocatedRanges],
+  [Fsctl.DUPLICATE_EXTENTS_TO_FILE, duplicateExtents],
+  [Fsctl.GET_COMPRESSION, getCompression],
+  [Fsctl.SET_COMPRESSION, setCompression],
+  [Fsctl.GET_REPARSE_POINT, getReparsePoint],
+  [Fsctl.SET_REPARSE_POINT, setReparsePoint],
+  [Fsctl.CREATE_OR_GET_OBJECT_ID, createOrGetObjectId],
+])
+
+export const ioctl = command<IoctlResponse, IoctlRequest>({
+  code: Command.IOCTL,
+  name: 'IOCTL',
+  needs: 'tree',
+  decode: decodeIoctlRequest,
+  encode: encodeIoctlResponse,
+  fileId: (request) => (namesNoOpen(request) ? undefined : request.fileId),
+  payloadBytes: (request) =>
+    Math.max(request.input.length, request.maxInputResponse + request.maxOutputResponse),
+  run: runIoctl,
+})
+
+/** Controls of the server rather than of a file (3.3.5.15). */
+function namesNoOpen({ ctlCode }: IoctlRequest): boolean {
+  if (ctlCode === Fsctl.DFS_GET_REFERRALS || ctlCode === Fsctl.DFS_GET_REFERRALS_EX) return true
+  return HANDLERS.get(ctlCode)?.withoutOpen === true
+}
+
+function runIoctl(
+  context: CommandContext,
+  request: IoctlRequest,
+): Outcome<IoctlResponse> | Promise<Outcome<IoctlResponse>> {
+  const { connection } = context
+  const tooLong =
+    request.input.length > connection.maxTransactSize ||
+    request.maxOutputResponse > connection.maxTransactSize ||
+    request.maxInputResponse > connection.maxTransactSize
+  if (tooLong) return fail(Status.INVALID_PARAMETER)
+  // 3.3.5.15: "If the Flags field ... is not SMB2_0_IOCTL_IS_FSCTL, the server MUST fail the request".
+  if ((request.flags & IOCTL_FLAG_IS_FSCTL) === 0) return fail(Status.NOT_SUPPORTED)
+  const handler = HANDLERS.get(request.ctlCode)
+  if (handler === undefined) return refuse(context, request)
+  if (handler.on !== 'any' && (handler.on === 'pipe') !== context.open.isPipe) {
+    return fail(Status.INVALID_DEVICE_REQUEST)
+  }
+  const outcome = handler.run(context, request)
+  return outcome instanceof Promise
+    ? outcome.then((settled) => respond(request, settled))
+    : respond(request, outcome)
+}
+
+/** What is not served, said as a file system that does not know it would. */
+function refuse(context: CommandContext, { ctlCode }: IoctlRequest): Outcome<never> {
+  // 3.3.5.15.2: a server without DFS.
+  if (ctlCode === Fsctl.DFS_GET_REFERRALS || ctlCode === Fsctl.DFS_GET_REFERRALS_EX) {
+    return fail(Status.FS_DRIVER_REQUIRED)
+  }
+  return fail(
+    context.treeConnect.share.type === 'pipe' ? Status.FS_DRIVER_REQUIRED : Status.INVALID_DEVICE_REQUEST,
+  )
+}
+
+function respond(request: IoctlRequest, outcome: IoctlOutcome): Outcome<IoctlResponse> {
+  if (outcome.kind === 'pending') throw new Error('no control is answered asynchronously')
+  if (outcome.kind !== 'ok') return outcome
+  const { output } = outcome.body
+  if (output.length > request.maxOutputResponse) return fail(Status.BUFFER_TOO_SMALL)
+  const { ctlCode, fileId } = request
+  return { ...outcome, body: { ctlCode, fileId, input: Buffer.alloc(0), output } }
+}

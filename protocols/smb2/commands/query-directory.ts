@@ -1,0 +1,128 @@
+/** MS-SMB2 3.3.5.18: receiving a QUERY_DIRECTORY Request. */
+
+import type { DirectoryEntry } from '../../../storage/file-system.ts'
+import { type CommandContext, command } from '../context.ts'
+import { FileAccess } from '../fscc/access.ts'
+import {
+  DirectoryListWriter,
+  directoryEntryFixedBytes,
+  type DirectoryListEntry,
+} from '../fscc/directory-information.ts'
+import { ReparseTag } from '../fscc/reparse.ts'
+import { Command } from '../messages/commands.ts'
+import {
+  decodeQueryDirectoryRequest,
+  encodeQueryDirectoryResponse,
+  QueryDirectoryFlag,
+  type QueryDirectoryRequest,
+  type QueryDirectoryResponse,
+} from '../messages/query-directory.ts'
+import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Enumeration, Open } from '../state/open.ts'
+import type { Share } from '../state/server.ts'
+import { Status } from '../status.ts'
+import { fileAttributesOf, fileTimesOf } from './describe.ts'
+
+/** Entries that one trip to storage brings. */
+const PAGE_ENTRIES = 1024
+/** More than any client asks for at once; names alone are shorter than any other entry. */
+const LEAST_ENTRY_BYTES = 96
+
+export const queryDirectory = command<QueryDirectoryResponse, QueryDirectoryRequest>({
+  code: Command.QUERY_DIRECTORY,
+  name: 'QUERY_DIRECTORY',
+  needs: 'open',
+  decode: decodeQueryDirectoryRequest,
+  encode: encodeQueryDirectoryResponse,
+  fileId: (request) => request.fileId,
+  payloadBytes: (request) => request.outputBufferLength,
+  run: runQueryDirectory,
+})
+
+function runQueryDirectory(
+  context: CommandContext,
+  request: QueryDirectoryRequest,
+): Outcome<never> | Promise<Outcome<QueryDirectoryResponse>> {
+  const { open, connection } = context
+  if (open.isPipe || !open.isDirectory) return fail(Status.INVALID_PARAMETER)
+  if (request.outputBufferLength > connection.maxTransactSize) return fail(Status.INVALID_PARAMETER)
+  const fixedBytes = directoryEntryFixedBytes(request.fileInformationClass)
+  if (fixedBytes === undefined) return fail(Status.INVALID_INFO_CLASS)
+  if (request.outputBufferLength < fixedBytes) return fail(Status.INFO_LENGTH_MISMATCH)
+  if (!open.grants(FileAccess.READ_DATA)) return fail(Status.ACCESS_DENIED)
+  // Two requests on one handle would take each other's entries: they wait for each other.
+  const turn = open.enumerationQueue.then(() => list(open, request))
+  open.enumerationQueue = turn.catch(() => undefined)
+  return turn
+}
+
+async function list(open: Open, request: QueryDirectoryRequest): Promise<Outcome<QueryDirectoryResponse>> {
+  const enumeration = await enumerationFor(open, request)
+  const writer = new DirectoryListWriter(request.fileInformationClass, request.outputBufferLength)
+  const single = (request.flags & QueryDirectoryFlag.RETURN_SINGLE_ENTRY) !== 0
+  const isFull = await fill(enumeration, writer, open.treeConnect.share, single, request.outputBufferLength)
+  if (writer.count === 0) {
+    // 3.3.5.18: an entry that does not fit at all; or nothing (more) matches.
+    if (isFull) return fail(Status.BUFFER_OVERFLOW)
+    return fail(enumeration.answered ? Status.NO_MORE_FILES : Status.NO_SUCH_FILE)
+  }
+  enumeration.answered = true
+  return ok({ output: writer.finish() })
+}
+
+/** The listing in progress, or a new one when there is none or the client wants to begin again. */
+async function enumerationFor(open: Open, request: QueryDirectoryRequest): Promise<Enumeration> {
+  const { RESTART_SCANS, REOPEN } = QueryDirectoryFlag
+  const restart = (request.flags & (RESTART_SCANS | REOPEN)) !== 0
+  const current = open.enumeration
+  if (current !== undefined && !restart) return current
+  await current?.cursor.close()
+  open.enumeration = undefined
+  // 3.3.5.18: the pattern of the first request holds until the scan begins anew with another.
+  const searchPattern = request.fileName !== '' ? request.fileName : (current?.searchPattern ?? '*')
+  const cursor = await open.file.handle.list({
+    pattern: searchPattern,
+    hideUnreadable: open.treeConnect.share.hideUnreadable,
+  })
+  const enumeration = { cursor, searchPattern, pending: [], next: 0, answered: false }
+  open.enumeration = enumeration
+  return enumeration
+}
+
+/** Writes entries until the buffer is full or there are no more. @returns whether an entry was left over */
+async function fill(
+  enumeration: Enumeration,
+  writer: DirectoryListWriter,
+  share: Share,
+  single: boolean,
+  limitBytes: number,
+): Promise<boolean> {
+  for (;;) {
+    while (enumeration.next < enumeration.pending.length) {
+      const entry = enumeration.pending[enumeration.next] as DirectoryEntry
+      if (!writer.add(listEntryOf(entry, share))) return true
+      enumeration.next++
+      if (single) return false
+    }
+    const count = single ? 1 : Math.min(PAGE_ENTRIES, Math.ceil(limitBytes / LEAST_ENTRY_BYTES))
+    enumeration.pending = await enumeration.cursor.next(count)
+    enumeration.next = 0
+    if (enumeration.pending.length === 0) return false
+  }
+}
+
+function listEntryOf(entry: DirectoryEntry, share: Share): DirectoryListEntry {
+  const { stat } = entry
+  const isDirectory = stat.type === 'directory'
+  return {
+    ...fileTimesOf(stat),
+    endOfFile: isDirectory ? 0 : stat.size,
+    allocationSize: isDirectory ? 0 : stat.allocated,
+    fileAttributes: fileAttributesOf(stat, share, entry.name),
+    eaSize: stat.eaSize,
+    reparseTag: stat.type === 'symlink' ? ReparseTag.SYMLINK : 0,
+    shortName: entry.shortName,
+    fileId: stat.fileId,
+    fileName: entry.name,
+  }
+}

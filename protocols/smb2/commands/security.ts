@@ -1,0 +1,92 @@
+/** MS-SMB2 3.3.5.20.3 and 3.3.5.21.3: QUERY_INFO and SET_INFO of security descriptors. */
+
+import { FileAccess } from '../fscc/access.ts'
+import {
+  decodeSecurityDescriptor,
+  encodeSecurityDescriptor,
+  MAXIMUM_SECURITY_DESCRIPTOR_BYTES,
+  mergeSecurity,
+  type SecurityDescriptor,
+  SecurityInformation,
+  selectSecurity,
+} from '../fscc/security-descriptor.ts'
+import type { CommandContext } from '../context.ts'
+import { bufferTooSmallErrorData } from '../messages/error.ts'
+import type { QueryInfoRequest, QueryInfoResponse } from '../messages/query-info.ts'
+import type { SetInfoRequest } from '../messages/set-info.ts'
+import type { EmptyBody } from '../messages/empty-body.ts'
+import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Open } from '../state/open.ts'
+import type { IdentityMap } from '../state/server.ts'
+import { Status } from '../status.ts'
+import { defaultSecurityDescriptor } from './default-security.ts'
+
+const { OWNER, GROUP, DACL, SACL, LABEL } = SecurityInformation
+
+/** The descriptor that holds for an open's file: the stored one, or that of owner and mode. */
+export async function effectiveSecurity(open: Open, identities: IdentityMap): Promise<SecurityDescriptor> {
+  const { handle } = open.file
+  const stored = await handle.securityDescriptor()
+  if (stored !== undefined) return decodeSecurityDescriptor(stored)
+  return defaultSecurityDescriptor(await handle.stat(), identities)
+}
+
+export async function querySecurity(
+  context: CommandContext,
+  request: QueryInfoRequest,
+): Promise<Outcome<QueryInfoResponse>> {
+  const { open, server } = context
+  if (open.isPipe) return fail(Status.NOT_SUPPORTED)
+  const wanted = request.additionalInformation
+  const needed =
+    (wanted & (OWNER | GROUP | DACL | LABEL) ? FileAccess.READ_CONTROL : 0) |
+    (wanted & SACL ? FileAccess.ACCESS_SYSTEM_SECURITY : 0)
+  if (!open.grants(needed)) return fail(Status.ACCESS_DENIED)
+  const descriptor = await effectiveSecurity(open, server.identities)
+  const output = encodeSecurityDescriptor(selectSecurity(descriptor, wanted))
+  // 3.3.5.20.3: a part of a descriptor is of no use, so the client learns what it needs.
+  if (output.length > request.outputBufferLength) {
+    return fail(Status.BUFFER_TOO_SMALL, bufferTooSmallErrorData(output.length))
+  }
+  return ok({ output })
+}
+
+export async function setSecurity(context: CommandContext, request: SetInfoRequest): Promise<Outcome<EmptyBody>> {
+  const { open, server } = context
+  if (open.isPipe) return fail(Status.NOT_SUPPORTED)
+  const parts = request.additionalInformation
+  const needed =
+    (parts & (OWNER | GROUP) ? FileAccess.WRITE_OWNER : 0) |
+    (parts & DACL ? FileAccess.WRITE_DAC : 0) |
+    (parts & SACL ? FileAccess.ACCESS_SYSTEM_SECURITY : 0)
+  if (!open.grants(needed)) return fail(Status.ACCESS_DENIED)
+  const update = decodeSecurityDescriptor(request.input)
+  // fruit.md section 1: recent macOS sends an empty list, which would lock everyone out of the file.
+  if ((parts & DACL) !== 0 && update.dacl !== null && update.dacl?.aces.length === 0) return ok({})
+  const existing = await effectiveSecurity(open, server.identities)
+  const merged = encodeSecurityDescriptor(mergeSecurity(existing, update, parts))
+  if (merged.length > MAXIMUM_SECURITY_DESCRIPTOR_BYTES) return fail(Status.INVALID_SECURITY_DESCR)
+  await takeOwnership(open, existing, update, parts, server.identities)
+  await open.file.handle.setSecurityDescriptor(merged)
+  return ok({})
+}
+
+/** An owner or group that is a local account's becomes the file's, so that the kernel agrees. */
+async function takeOwnership(
+  open: Open,
+  existing: SecurityDescriptor,
+  update: SecurityDescriptor,
+  parts: number,
+  identities: IdentityMap,
+): Promise<void> {
+  const owner = parts & OWNER && update.owner !== existing.owner ? update.owner : undefined
+  const group = parts & GROUP && update.group !== existing.group ? update.group : undefined
+  const uid = owner === undefined ? undefined : identities.accountOf(owner)?.uid
+  const gid = group === undefined ? undefined : identities.accountOf(group)?.gid
+  if (uid === undefined && gid === undefined) return
+  await open.file.handle.change({
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+  })
+}
+

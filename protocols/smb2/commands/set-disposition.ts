@@ -1,0 +1,58 @@
+/** MS-FSA 2.1.5.15.3, 2.1.5.15.4: FileDispositionInformation and its Ex form: marking a file for deletion. */
+
+import type { FileHandle } from '../../../storage/file-system.ts'
+import { FileAttribute } from '../fscc/attributes.ts'
+import { DispositionFlag } from '../fscc/file-information-set.ts'
+import type { EmptyBody } from '../messages/empty-body.ts'
+import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Open } from '../state/open.ts'
+import type { Server } from '../state/server.ts'
+import { Status } from '../status.ts'
+
+/** '.', '..' and one more: not empty. */
+const ENTRIES_TO_KNOW = 3
+
+export function setDisposition(server: Server, open: Open, deletePending: boolean): Promise<Outcome<EmptyBody>> {
+  return dispose(server, open, deletePending, false)
+}
+
+export function setDispositionEx(server: Server, open: Open, flags: number): Promise<Outcome<EmptyBody>> {
+  const ignoresReadonly = (flags & DispositionFlag.IGNORE_READONLY_ATTRIBUTE) !== 0
+  const deletes = (flags & DispositionFlag.DELETE) !== 0
+  if ((flags & DispositionFlag.ON_CLOSE) !== 0) {
+    open.deleteOnClose = deletes
+    return Promise.resolve(ok({}))
+  }
+  return dispose(server, open, deletes, ignoresReadonly)
+}
+
+async function dispose(
+  server: Server,
+  open: Open,
+  deletes: boolean,
+  ignoresReadonly: boolean,
+): Promise<Outcome<EmptyBody>> {
+  const { handle, shared, stream } = open.file
+  if (!deletes) {
+    server.nodes.setDeletePending(shared, false)
+    return ok({})
+  }
+  const stat = await handle.stat()
+  if (!ignoresReadonly && (stat.dosAttributes & FileAttribute.READONLY) !== 0) return fail(Status.CANNOT_DELETE)
+  if (open.pathName === '') return fail(Status.CANNOT_DELETE)
+  if (stat.type === 'directory' && stream === '' && !(await isEmpty(handle))) {
+    return fail(Status.DIRECTORY_NOT_EMPTY)
+  }
+  server.nodes.setDeletePending(shared, true)
+  return ok({})
+}
+
+async function isEmpty(handle: FileHandle): Promise<boolean> {
+  const cursor = await handle.list({ pattern: '*', hideUnreadable: false })
+  try {
+    const entries = await cursor.next(ENTRIES_TO_KNOW)
+    return entries.every((entry) => entry.name === '.' || entry.name === '..')
+  } finally {
+    await cursor.close()
+  }
+}

@@ -1,0 +1,92 @@
+/** MS-FSA 2.1.5.15.11, 2.1.5.15.6: FileRenameInformation, its Ex form, and FileLinkInformation. */
+
+import type { CommandContext } from '../context.ts'
+import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
+import { RenameFlag, type SetNameInformation } from '../fscc/file-information-set.ts'
+import type { EmptyBody } from '../messages/empty-body.ts'
+import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Open } from '../state/open.ts'
+import type { Server } from '../state/server.ts'
+import { type NtStatus, Status } from '../status.ts'
+import { parseName, pathNameOf } from './create/name.ts'
+import { movePaths, renameConflict } from './node-claim.ts'
+
+export async function renameFile(
+  context: CommandContext,
+  open: Open,
+  info: SetNameInformation,
+): Promise<Outcome<EmptyBody>> {
+  if (info.rootDirectory !== 0n) return fail(Status.INVALID_PARAMETER)
+  if (open.pathName === '') return fail(Status.ACCESS_DENIED)
+  const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0
+  return open.file.stream !== '' || info.fileName.startsWith(':')
+    ? renameStream(open, info.fileName, replace)
+    : renamePath(context, open, info.fileName, replace)
+}
+
+async function renamePath(
+  context: CommandContext,
+  open: Open,
+  fileName: string,
+  replace: boolean,
+): Promise<Outcome<EmptyBody>> {
+  const target = targetPath(fileName)
+  if (typeof target === 'number') return fail(target)
+  const { server } = context
+  const { handle, shared } = open.file
+  const conflict = renameConflict(server, shared, target, replace)
+  if (conflict !== undefined) return fail(conflict)
+  const before = shared.path
+  const after = await handle.rename({ to: target, replace })
+  movePaths(server, shared.root, before, after)
+  movePathNames(server, shared.root)
+  publishRename(server, open, before, after)
+  return ok({})
+}
+
+/** Open.PathName follows the path that the node table has. */
+function movePathNames(server: Server, root: object): void {
+  for (const open of server.globalOpenTable.values()) {
+    if (open.isPipe || open.file.shared.root !== root) continue
+    open.pathName = pathNameOf(open.file.shared.path, open.file.stream)
+  }
+}
+
+function publishRename(server: Server, open: Open, before: string, after: string): void {
+  const filter = open.isDirectory ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
+  const { root } = open.file.shared
+  server.changes.publish(root, before, NotifyAction.RENAMED_OLD_NAME, filter)
+  server.changes.publish(root, after, NotifyAction.RENAMED_NEW_NAME, filter)
+}
+
+/** Names in SET_INFO are relative to the share, as in CREATE; some clients begin them with a separator. */
+function targetPath(fileName: string): string | NtStatus {
+  const parsed = parseName(fileName.startsWith('\\') ? fileName.slice(1) : fileName)
+  if (typeof parsed === 'number') return parsed
+  if (parsed.stream !== '' || parsed.path === '') return Status.OBJECT_NAME_INVALID
+  return parsed.path
+}
+
+/** MS-FSA 2.1.5.15.11: `:new[:$DATA]`; the unnamed stream has no other name. */
+async function renameStream(open: Open, fileName: string, replace: boolean): Promise<Outcome<EmptyBody>> {
+  const parsed = parseName(fileName)
+  if (typeof parsed === 'number') return fail(parsed)
+  if (open.file.stream === '' || parsed.path !== '' || parsed.stream === '') return fail(Status.INVALID_PARAMETER)
+  await open.file.handle.rename({ to: parsed.stream, replace })
+  return ok({})
+}
+
+/** A hard link beside, or below, the file's own name. */
+export async function linkFile(
+  _context: CommandContext,
+  open: Open,
+  info: SetNameInformation,
+): Promise<Outcome<EmptyBody>> {
+  if (info.rootDirectory !== 0n) return fail(Status.INVALID_PARAMETER)
+  if (open.isDirectory) return fail(Status.FILE_IS_A_DIRECTORY)
+  const target = targetPath(info.fileName)
+  if (typeof target === 'number') return fail(target)
+  const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0
+  await open.file.handle.link({ to: target, replace })
+  return ok({})
+}

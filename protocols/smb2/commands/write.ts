@@ -1,0 +1,56 @@
+/** MS-SMB2 3.3.5.13: receiving a WRITE Request. */
+
+import { type CommandContext, command } from '../context.ts'
+import { FileAccess } from '../fscc/access.ts'
+import { CreateOption } from '../fscc/create-options.ts'
+import { Command } from '../messages/commands.ts'
+import {
+  decodeWriteRequest,
+  encodeWriteResponse,
+  WriteFlag,
+  type WriteRequest,
+  type WriteResponse,
+} from '../messages/write.ts'
+import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Open } from '../state/open.ts'
+import { Status } from '../status.ts'
+import { isFileRange, isLockedForWrite } from './file-range.ts'
+import { writePipe } from './pipe-io.ts'
+
+export const write = command<WriteResponse, WriteRequest>({
+  code: Command.WRITE,
+  name: 'WRITE',
+  needs: 'open',
+  decode: decodeWriteRequest,
+  encode: encodeWriteResponse,
+  fileId: (request) => request.fileId,
+  payloadBytes: (request) => request.data.length,
+  run: runWrite,
+})
+
+function runWrite(
+  context: CommandContext,
+  request: WriteRequest,
+): Outcome<WriteResponse> | Promise<Outcome<WriteResponse>> {
+  const { connection, open } = context
+  if (request.data.length > connection.maxWriteSize) return fail(Status.INVALID_PARAMETER)
+  if (open.isPipe) return writePipe(open, request)
+  if (open.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST)
+  if (!open.grantsAny(FileAccess.WRITE_DATA | FileAccess.APPEND_DATA)) return fail(Status.ACCESS_DENIED)
+  if (!isFileRange(request.offset, request.data.length)) return fail(Status.INVALID_PARAMETER)
+  if (isLockedForWrite(open, request.offset, BigInt(request.data.length))) return fail(Status.FILE_LOCK_CONFLICT)
+  return writeFile(open, request)
+}
+
+/** The data is a view of the received frame, which stays until the response is made. */
+async function writeFile(open: Open, request: WriteRequest): Promise<Outcome<WriteResponse>> {
+  const { handle } = open.file
+  if (request.data.length > 0) await handle.write(request.data, Number(request.offset))
+  const writeThrough =
+    (request.flags & WriteFlag.WRITE_THROUGH) !== 0 ||
+    (open.createOptions & CreateOption.WRITE_THROUGH) !== 0
+  // 3.3.5.13: "the server SHOULD indicate to the underlying object store that the write is to be write-through".
+  if (writeThrough) await handle.flush()
+  open.currentByteOffset = request.offset + BigInt(request.data.length)
+  return ok({ count: request.data.length })
+}

@@ -1,0 +1,122 @@
+/** What a command's handler is given, and the row that the dispatcher needs to know of it (MS-SMB2 3.3.5.2). */
+
+import type { Reader } from '../wire/reader.ts'
+import type { Writer } from '../wire/writer.ts'
+import type { Header } from './messages/header.ts'
+import type { FileId } from './messages/structure.ts'
+import type { Outcome } from './outcome.ts'
+import type { Connection } from './state/connection.ts'
+import type { Open } from './state/open.ts'
+import type { Request } from './state/request.ts'
+import type { Server } from './state/server.ts'
+import type { Session } from './state/session.ts'
+import type { TreeConnect } from './state/tree-connect.ts'
+
+/** What must be found and valid before a command runs. Each includes those before it. */
+export type Needs = 'nothing' | 'session' | 'tree' | 'open'
+
+/** One request on its way through the server. */
+export class CommandContext {
+  readonly server: Server
+  readonly connection: Connection
+  readonly request: Request
+  /** The whole message from its header on, as received (and decrypted). */
+  readonly message: Buffer
+  /** It came inside a TRANSFORM_HEADER. */
+  readonly encrypted: boolean
+  /** Nothing follows it in its compound: it may be answered asynchronously. */
+  readonly last: boolean
+  /** Sees the encoded response before it is signed (preauthentication integrity). */
+  onResponse: ((message: Buffer) => void) | undefined
+  /** The session whose key signs the response even though the request came unsigned (3.3.5.5.3). */
+  signWith: Session | undefined
+  #session: Session | undefined
+  #treeConnect: TreeConnect | undefined
+  #open: Open | undefined
+
+  constructor(fields: {
+    server: Server
+    connection: Connection
+    request: Request
+    message: Buffer
+    encrypted: boolean
+    last: boolean
+  }) {
+    this.server = fields.server
+    this.connection = fields.connection
+    this.request = fields.request
+    this.message = fields.message
+    this.encrypted = fields.encrypted
+    this.last = fields.last
+  }
+
+  get header(): Header {
+    return this.request.header
+  }
+
+  /** @throws Error when the command's row does not need a session: a bug */
+  get session(): Session {
+    if (this.#session === undefined) throw new Error('the command has no session')
+    return this.#session
+  }
+
+  set session(session: Session) {
+    this.#session = session
+  }
+
+  get treeConnect(): TreeConnect {
+    if (this.#treeConnect === undefined) throw new Error('the command has no tree connect')
+    return this.#treeConnect
+  }
+
+  set treeConnect(treeConnect: TreeConnect) {
+    this.#treeConnect = treeConnect
+  }
+
+  /** In a CREATE: the open it made, for those that follow in its compound. */
+  get open(): Open {
+    if (this.#open === undefined) throw new Error('the command has no open')
+    return this.#open
+  }
+
+  set open(open: Open) {
+    this.#open = open
+  }
+
+  get sessionIfAny(): Session | undefined {
+    return this.#session
+  }
+
+  get treeConnectIfAny(): TreeConnect | undefined {
+    return this.#treeConnect
+  }
+
+  get openIfAny(): Open | undefined {
+    return this.#open
+  }
+}
+
+/** A command of the table. */
+export interface CommandRow<Body = unknown, RequestBody = unknown> {
+  readonly code: number
+  readonly name: string
+  readonly needs: Needs
+  /** Runs on an expired session too (3.3.5.2.9). */
+  readonly whenExpired?: boolean
+  decode(reader: Reader): RequestBody
+  /** Where the request names its open; undefined for one of the few requests that name none. */
+  fileId?(request: RequestBody): FileId | undefined
+  /** Bytes of payload that the request sends or asks for, for which its credits must pay (3.3.5.2.5). */
+  payloadBytes?(request: RequestBody): number
+  run(context: CommandContext, request: RequestBody): Outcome<Body> | Promise<Outcome<Body>>
+  encode(writer: Writer, body: Body): void
+}
+
+/** A row whose types the table has forgotten. */
+export type AnyCommandRow = CommandRow<never, never>
+
+/** Keeps a row's types while it is written down. */
+export function command<Body, RequestBody>(row: CommandRow<Body, RequestBody>): AnyCommandRow {
+  // decode's result is only ever given to the same row's functions, and run's body to its encode.
+  return row as unknown as AnyCommandRow
+}

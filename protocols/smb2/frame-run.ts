@@ -1,0 +1,182 @@
+/** MS-SMB2 3.3.5.2.7 and 3.3.4.2: runs a frame's requests in order and sends their responses; the last may be answered asynchronously. */
+
+import { CompoundChain, isRelated, type Member } from './compound.ts'
+import { type AnyCommandRow, CommandContext, type CommandRow } from './context.ts'
+import { dispatch, failureOf, updateChain } from './dispatch.ts'
+import { Command } from './messages/commands.ts'
+import { type Header, HeaderFlag } from './messages/header.ts'
+import type { Outcome } from './outcome.ts'
+import { encodeErrorReply, encodeReply, type Reply, sendReplies } from './reply.ts'
+import type { Connection } from './state/connection.ts'
+import type { Request } from './state/request.ts'
+import type { Server } from './state/server.ts'
+import type { Session } from './state/session.ts'
+import { Status } from './status.ts'
+
+type Settled = Exclude<Outcome<unknown>, { kind: 'pending' }>
+type Pending = Extract<Outcome<unknown>, { kind: 'pending' }>
+
+/** Interim responses and their final ones carry no more credits than this each (3.3.4.2). */
+const CREDITS_WITH_FINAL_ASYNC_RESPONSE = 0
+
+export class FrameRun {
+  readonly #server: Server
+  readonly #connection: Connection
+  readonly #table: ReadonlyMap<number, AnyCommandRow>
+  readonly #members: readonly Member[]
+  readonly #encryptedWith: Session | undefined
+  readonly #release: () => void
+  readonly #chain = new CompoundChain()
+  readonly #replies: Reply[] = []
+  #next = 0
+
+  constructor(
+    server: Server,
+    connection: Connection,
+    table: ReadonlyMap<number, AnyCommandRow>,
+    members: readonly Member[],
+    encryptedWith: Session | undefined,
+    release: () => void,
+  ) {
+    this.#server = server
+    this.#connection = connection
+    this.#table = table
+    this.#members = members
+    this.#encryptedWith = encryptedWith
+    this.#release = release
+  }
+
+  /** Runs all that can be run now; goes on by itself when something has to be waited for. */
+  start(): void {
+    for (;;) {
+      const member = this.#members[this.#next]
+      if (member === undefined) return this.#finish()
+      this.#next++
+      const context = this.#contextOf(member)
+      const outcome = dispatch(this.#table.get(member.header.command), context, member, this.#chain)
+      if (outcome instanceof Promise) {
+        outcome.then((settled) => this.#arrived(context, settled) && this.start())
+        return
+      }
+      if (!this.#arrived(context, outcome)) return
+    }
+  }
+
+  /** Takes an outcome. @returns whether to go on with the next member at once */
+  #arrived(context: CommandContext, outcome: Outcome<unknown>): boolean {
+    if (outcome.kind === 'pending') {
+      this.#wait(context, outcome)
+      return false
+    }
+    return this.#settle(context, outcome)
+  }
+
+  #settle(context: CommandContext, outcome: Settled): boolean {
+    this.#connection.requestList.delete(context.header.messageId)
+    if (outcome.kind === 'disconnect') {
+      this.#release()
+      this.#connection.disconnect(outcome.reason)
+      return false
+    }
+    updateChain(this.#chain, context, outcome)
+    if (outcome.kind !== 'silent') this.#replies.push(this.#replyTo(context, outcome))
+    return true
+  }
+
+  /** 3.3.4.2: the last request of a frame gets an interim response; one amid a compound holds up those behind it. */
+  #wait(context: CommandContext, pending: Pending): void {
+    const { request } = context
+    request.cancel = pending.cancel
+    if (!context.last) {
+      this.#completion(context, pending).then((outcome) => this.#settle(context, outcome) && this.start())
+      return
+    }
+    request.asyncId = this.#connection.nextAsyncId++
+    this.#connection.asyncCommandList.set(request.asyncId, request)
+    const before = this.#replies.splice(0)
+    if (before.length > 0) this.#send(before)
+    this.#send([encodeErrorReply(this.#headerOf(context, Status.PENDING), undefined, this.#connection.dialect, context.signWith)])
+    this.#completion(context, pending).then((outcome) => {
+      this.#connection.asyncCommandList.delete(request.asyncId ?? 0n)
+      if (this.#settle(context, outcome)) this.#finish()
+    })
+  }
+
+  async #completion(context: CommandContext, pending: Pending): Promise<Settled> {
+    try {
+      const outcome = await pending.completion
+      return outcome.kind === 'pending' ? this.#completion(context, outcome) : outcome
+    } catch (error) {
+      return failureOf(error, context) as Settled
+    }
+  }
+
+  #finish(): void {
+    if (this.#replies.length > 0) this.#send(this.#replies)
+    this.#release()
+  }
+
+  #send(replies: readonly Reply[]): void {
+    const effect = sendReplies(this.#connection, replies, this.#encryptedWith)
+    if (effect.kind === 'send') {
+      for (const chunk of effect.chunks) this.#connection.bytesSent += chunk.length
+    }
+    this.#connection.apply(effect)
+  }
+
+  #contextOf(member: Member): CommandContext {
+    const request: Request = { header: member.header, asyncId: undefined, cancel: undefined }
+    // CANCEL answers nothing and is never cancelled itself.
+    if (member.header.command !== Command.CANCEL) {
+      this.#connection.requestList.set(member.header.messageId, request)
+    }
+    return new CommandContext({
+      server: this.#server,
+      connection: this.#connection,
+      request,
+      message: member.message,
+      encrypted: this.#encryptedWith !== undefined,
+      last: this.#next === this.#members.length,
+    })
+  }
+
+  #replyTo(context: CommandContext, outcome: Exclude<Settled, { kind: 'silent' | 'disconnect' }>): Reply {
+    const header = this.#headerOf(context, outcome.status)
+    const reply =
+      outcome.kind === 'fail'
+        ? encodeErrorReply(header, outcome.errorData, this.#connection.dialect, context.signWith)
+        : this.#encodeBody(context, header, outcome)
+    context.onResponse?.(reply.head)
+    return reply
+  }
+
+  #encodeBody(context: CommandContext, header: Header, outcome: Extract<Settled, { kind: 'ok' }>): Reply {
+    // The row that ran gave the body, so its encode takes it; the table has forgotten the type.
+    const row = this.#table.get(header.command) as unknown as CommandRow
+    return encodeReply(header, (writer) => row.encode(writer, outcome.body), outcome.payload, context.signWith)
+  }
+
+  #headerOf(context: CommandContext, status: number): Header {
+    const { header, request } = context
+    const isAsync = request.asyncId !== undefined
+    const isFinalAsync = isAsync && status !== Status.PENDING
+    return {
+      creditCharge: header.creditCharge,
+      status,
+      command: header.command,
+      credits: isFinalAsync
+        ? CREDITS_WITH_FINAL_ASYNC_RESPONSE
+        : this.#connection.commandSequenceWindow.grant(header.credits),
+      flags:
+        HeaderFlag.SERVER_TO_REDIR |
+        (isAsync ? HeaderFlag.ASYNC_COMMAND : 0) |
+        (isRelated(header) ? HeaderFlag.RELATED_OPERATIONS : 0),
+      nextCommand: 0,
+      messageId: header.messageId,
+      asyncId: request.asyncId ?? 0n,
+      treeId: context.treeConnectIfAny?.treeId ?? header.treeId,
+      sessionId: context.sessionIfAny?.sessionId ?? header.sessionId,
+    }
+  }
+}
+

@@ -1,0 +1,87 @@
+/** MS-SMB2 3.3.1.7: one transport connection. */
+
+import type { Effect, Peer } from '../../transport/engine.ts'
+import { CommandSequenceWindow } from '../credits.ts'
+import type { Cipher, SigningAlgorithm } from '../crypto/algorithms.ts'
+import type { Request } from './request.ts'
+import type { Session } from './session.ts'
+
+export class Connection {
+  readonly peer: Peer
+  readonly commandSequenceWindow = new CommandSequenceWindow()
+  /** Connection.RequestList: requests being worked on, by message id. */
+  readonly requestList = new Map<bigint, Request>()
+  /** Connection.AsyncCommandList, by AsyncId. */
+  readonly asyncCommandList = new Map<bigint, Request>()
+  /** Sessions that were set up, or are being, on this connection. */
+  readonly sessionTable = new Map<bigint, Session>()
+  /** Connection.NegotiateDialect: undefined before NEGOTIATE, wildcard between the SMB1 and the SMB2 one. */
+  negotiateDialect: number | undefined
+  /** Connection.Dialect: 0 before NEGOTIATE. */
+  dialect = 0
+  clientCapabilities = 0
+  clientSecurityMode = 0
+  clientGuid: Buffer = Buffer.alloc(16)
+  serverCapabilities = 0
+  serverSecurityMode = 0
+  /** Connection.ClientDialects, for FSCTL_VALIDATE_NEGOTIATE_INFO. */
+  clientDialects: readonly number[] = []
+  supportsMultiCredit = false
+  /** Connection.PreauthIntegrityHashValue after NEGOTIATE; undefined below 3.1.1. */
+  preauthIntegrityHashValue: Buffer | undefined
+  cipherId: Cipher | 0 = 0
+  signingAlgorithmId: SigningAlgorithm | undefined
+  maxTransactSize = 65536
+  maxReadSize = 65536
+  maxWriteSize = 65536
+  readonly creationTime: number
+
+  // ours
+  /** Set when the transport is gone or is to go: nothing more is sent. */
+  closed = false
+  nextAsyncId = 1n
+  bytesReceived = 0
+  bytesSent = 0
+
+  /** Bytes of received frames in use and of payloads to be sent. */
+  #bytesInFlight = 0
+  /** Reading from the peer is switched off until some of them are done with. */
+  #paused = false
+  readonly #bytesInFlightLimit: number
+  readonly #sink: (effect: Effect) => void
+
+  /**
+   * @param bytesInFlightLimit past this many bytes in use nothing more is read from the peer
+   * @param sink takes what is to be sent
+   */
+  constructor(peer: Peer, now: number, bytesInFlightLimit: number, sink: (effect: Effect) => void) {
+    this.peer = peer
+    this.#bytesInFlightLimit = bytesInFlightLimit
+    this.#sink = sink
+    this.creationTime = now
+  }
+
+  /** Hands an effect to the transport, unless the connection is gone. */
+  apply(effect: Effect): void {
+    if (this.closed) {
+      if (effect.kind === 'send') effect.release?.()
+      return
+    }
+    this.#sink(effect)
+  }
+
+  /** Counts bytes in use; reads no further while they are too many. */
+  account(bytes: number): void {
+    this.#bytesInFlight += bytes
+    const full = this.#bytesInFlight > this.#bytesInFlightLimit
+    if (full === this.#paused) return
+    this.#paused = full
+    this.apply({ kind: 'reading', enabled: !full })
+  }
+
+  /** Closes the connection from this side; what was sent before still goes out. */
+  disconnect(reason: string): void {
+    this.apply({ kind: 'disconnect', reason })
+    this.closed = true
+  }
+}

@@ -1,0 +1,153 @@
+/** MS-SMB2 3.3.1.10: a file, directory, named stream or pipe that a client has open. */
+
+import type { DirectoryCursor, DirectoryEntry, FileHandle, FileType } from '../../../storage/file-system.ts'
+import type { SharedOpen, StreamNode } from '../../../storage/sharing/node-table.ts'
+import type { FileId } from '../messages/structure.ts'
+import type { NamedPipe } from '../rpc/pipe.ts'
+import type { Watch } from './change-bus.ts'
+import type { Connection } from './connection.ts'
+import type { Session } from './session.ts'
+import type { TreeConnect } from './tree-connect.ts'
+
+/** Open.EnumerationLocation and Open.EnumerationSearchPattern: a listing in progress. */
+export interface Enumeration {
+  readonly cursor: DirectoryCursor
+  readonly searchPattern: string
+  /** Entries fetched and not sent yet. */
+  pending: readonly DirectoryEntry[]
+  /** Position in `pending`. */
+  next: number
+  /** Whether any entry was sent: decides between NO_SUCH_FILE and NO_MORE_FILES. */
+  answered: boolean
+}
+
+/** What an open of any protocol leaves with the node table. */
+export interface SharedFile extends SharedOpen {
+  path: string
+  /** Removes the entry at the last close, when this open asked for that. */
+  readonly handle: FileHandle
+}
+
+/** What an open on a disk share refers to. */
+export interface OpenFile {
+  readonly handle: FileHandle
+  readonly type: FileType
+  /** Name of the stream, '' for the unnamed one. */
+  readonly stream: string
+  /** This open as the others of the same file see it, of whichever protocol. */
+  readonly shared: SharedFile
+  /** The stream that is open, with all its opens and locks. */
+  readonly node: StreamNode<SharedFile>
+}
+
+export interface OpenFields {
+  readonly fileId: FileId
+  readonly session: Session
+  readonly treeConnect: TreeConnect
+  readonly connection: Connection
+  readonly grantedAccess: number
+  readonly shareAccess: number
+  readonly createOptions: number
+  readonly file: OpenFile | undefined
+  readonly pipe: NamedPipe | undefined
+  /** From the share's root, '\'-separated, with its stream. */
+  readonly pathName: string
+}
+
+export class Open {
+  readonly fileId: FileId
+  readonly session: Session
+  readonly treeConnect: TreeConnect
+  readonly connection: Connection
+  readonly grantedAccess: number
+  readonly shareAccess: number
+  readonly createOptions: number
+  readonly #file: OpenFile | undefined
+  readonly pipe: NamedPipe | undefined
+  /** Open.PathName, kept right by renames through this open. */
+  pathName: string
+  enumeration: Enumeration | undefined
+  /** FilePositionInformation */
+  currentByteOffset = 0n
+  /** FileModeInformation */
+  mode: number
+  /** Open.ResumeKey, made when FSCTL_SRV_REQUEST_RESUME_KEY asks. */
+  resumeKey: Buffer | undefined
+  lockCount = 0
+  /** FILE_DELETE_ON_CLOSE: closing this open marks the file for deletion. */
+  deleteOnClose = false
+
+  // ours
+  /** Since the first CHANGE_NOTIFY. */
+  watch: Watch | undefined
+  /** A CHANGE_NOTIFY waits. */
+  watchBusy = false
+  /** CLOSE has begun: no request finds it any longer. */
+  closing = false
+  /** Resolves when the open is closed, once closing has begun. */
+  closed: Promise<unknown> | undefined
+  /** Requests that use the enumeration run one after the other. */
+  enumerationQueue: Promise<unknown> = Promise.resolve()
+  #held = 0
+  #allowed = 0
+  #drained: (() => void) | undefined
+  /** Called when the open closes: pending CHANGE_NOTIFY and LOCK requests end so. */
+  readonly onClose = new Set<() => void>()
+
+  constructor(fields: OpenFields) {
+    this.fileId = fields.fileId
+    this.session = fields.session
+    this.treeConnect = fields.treeConnect
+    this.connection = fields.connection
+    this.grantedAccess = fields.grantedAccess
+    this.shareAccess = fields.shareAccess
+    this.createOptions = fields.createOptions
+    this.#file = fields.file
+    this.pipe = fields.pipe
+    this.pathName = fields.pathName
+    this.mode = 0
+  }
+
+  get isPipe(): boolean {
+    return this.pipe !== undefined
+  }
+
+  get isDirectory(): boolean {
+    return this.#file?.type === 'directory'
+  }
+
+  /** @throws Error for a pipe, which has no file: commands ask `isPipe` first */
+  get file(): OpenFile {
+    if (this.#file === undefined) throw new Error('a pipe has no file')
+    return this.#file
+  }
+
+  /** All the bits of an access mask are granted. */
+  grants(access: number): boolean {
+    return (this.grantedAccess & access) === access
+  }
+
+  /** At least one of the bits is granted. */
+  grantsAny(access: number): boolean {
+    return (this.grantedAccess & access) !== 0
+  }
+
+  /** A request works on the handle from now on. */
+  hold(): void {
+    this.#held++
+  }
+
+  letGo(): void {
+    this.#held--
+    if (this.#held <= this.#allowed) this.#drained?.()
+  }
+
+  /** Resolves when at most `allowed` requests still work on the handle. */
+  async drained(allowed: number): Promise<void> {
+    if (this.#held <= allowed) return
+    this.#allowed = allowed
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve
+    })
+  }
+}

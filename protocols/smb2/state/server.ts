@@ -1,0 +1,166 @@
+/** MS-SMB2 3.3.1.5 Server (global) and 3.3.1.6 Share: what all connections have in common. */
+
+import type { Credential } from '../../auth/acceptor.ts'
+import type { Environment } from '../../transport/engine.ts'
+import type { FileSystem, Identity } from '../../../storage/file-system.ts'
+import type { NodeTable } from '../../../storage/sharing/node-table.ts'
+import type { ChangeBus } from './change-bus.ts'
+import type { Connection } from './connection.ts'
+import type { Open, SharedFile } from './open.ts'
+import type { Session } from './session.ts'
+
+/** Who a session speaks for, after authentication. */
+export interface Principal {
+  readonly kind: 'user' | 'guest' | 'anonymous'
+  /** Account name as it is stored; '' for anonymous. */
+  readonly user: string
+  readonly domain: string
+}
+
+/** What a share lets a principal do. */
+export interface Admission {
+  /** The account the kernel sees; absent: the server's own. */
+  readonly identity: Identity | undefined
+  readonly readOnly: boolean
+  /** May administer shares and sessions over srvsvc. */
+  readonly administrator: boolean
+}
+
+export interface Share {
+  readonly name: string
+  readonly type: 'disk' | 'pipe'
+  readonly remark: string
+  /** For srvsvc and logs only. */
+  readonly path: string
+  /** Listed to clients. */
+  readonly browseable: boolean
+  /** Share.EncryptData */
+  readonly encryptData: boolean
+  /** Absent for pipes. */
+  readonly fileSystem: FileSystem | undefined
+  readonly createMask: number
+  readonly directoryMask: number
+  /** Owner of what is made here, when it is not the identity. */
+  readonly forcedOwner: { readonly uid: number; readonly gid: number } | undefined
+  readonly hideDotFiles: boolean
+  /** Matches names that are shown as hidden. */
+  readonly hidden: ((name: string) => boolean) | undefined
+  readonly hideUnreadable: boolean
+  readonly followLinks: boolean
+  /** @returns undefined when the principal may not connect */
+  admit(principal: Principal): Admission | undefined
+}
+
+export type EncryptionPolicy = 'off' | 'enabled' | 'required'
+
+export interface ServerSettings {
+  /** NetBIOS name, and DNS name in lower case. */
+  readonly name: string
+  readonly workgroup: string
+  readonly comment: string
+  /** Dialect numbers, lowest and highest. */
+  readonly minimumDialect: number
+  readonly maximumDialect: number
+  /** Server.RequireMessageSigning */
+  readonly requireMessageSigning: boolean
+  readonly encryption: EncryptionPolicy
+  /** Unknown users, never known ones with a wrong password, become guest. */
+  readonly guest: boolean
+  /** Anonymous sessions may be set up; they reach IPC$ only. */
+  readonly anonymous: boolean
+  /** Seconds after which a session must authenticate again; 0: never. */
+  readonly sessionTimeoutSeconds: number
+}
+
+/** Bounds on what one client, and all together, can make the server keep. */
+export interface ServerLimits {
+  readonly sessionsPerConnection: number
+  readonly treeConnectsPerSession: number
+  readonly opensPerSession: number
+  readonly opens: number
+  /** Largest READ, WRITE and transaction, bytes. */
+  readonly maxReadSize: number
+  readonly maxWriteSize: number
+  readonly maxTransactSize: number
+  /** Members of one compound. */
+  readonly compoundMembers: number
+  /** Bytes of one connection's received frames in use and payloads under way, past which no more is read from it. */
+  readonly bytesInFlight: number
+  readonly locksPerOpen: number
+}
+
+export const DEFAULT_LIMITS: ServerLimits = {
+  sessionsPerConnection: 64,
+  treeConnectsPerSession: 256,
+  opensPerSession: 65_536,
+  opens: 262_144,
+  maxReadSize: 8 << 20,
+  maxWriteSize: 8 << 20,
+  maxTransactSize: 8 << 20,
+  compoundMembers: 64,
+  bytesInFlight: 48 << 20,
+  locksPerOpen: 65_536,
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+export type Log = (level: LogLevel, message: string, details?: Record<string, unknown>) => void
+
+/** Payload memory for READ, borrowed for the time a response is under way. */
+export interface PayloadPool {
+  acquire(bytes: number): { readonly buffer: Buffer; release(): void }
+}
+
+/** A network interface of this host, for FSCTL_QUERY_NETWORK_INTERFACE_INFO. */
+export interface NetworkInterface {
+  readonly index: number
+  /** 4 or 16 bytes in network order. */
+  readonly address: Buffer
+  readonly family: 4 | 6
+  readonly linkSpeedBitsPerSecond: number
+}
+
+export interface Server {
+  readonly serverGuid: Buffer
+  /** FILETIME */
+  readonly serverStartTime: bigint
+  readonly settings: ServerSettings
+  readonly limits: ServerLimits
+  readonly environment: Environment
+  readonly log: Log
+  readonly payloads: PayloadPool
+  /** Server.ShareList, by lower-case name. Replaced whole at a reload. */
+  shareList: ReadonlyMap<string, Share>
+  readonly globalSessionTable: Map<bigint, Session>
+  /** Server.GlobalOpenTable, by the volatile part of the FileId. */
+  readonly globalOpenTable: Map<bigint, Open>
+  /** The opens of all shares, and of other protocols, by file. */
+  readonly nodes: NodeTable<SharedFile>
+  /** Brings changes to those who watch directories. */
+  readonly changes: ChangeBus
+  /** Server.ConnectionList */
+  readonly connectionList: Set<Connection>
+  lookup(user: string, domain: string): Credential | undefined
+  /** Who the server's own process is: acts for those without an account of their own. */
+  readonly self: Identity
+  /** Security identifiers of a local account and its groups (ours). */
+  readonly identities: IdentityMap
+  networkInterfaces(): readonly NetworkInterface[]
+  /** Delay before a failed login is answered, and whether the address may try at all (ours). */
+  readonly loginThrottle: LoginThrottle
+}
+
+/** Local users and groups as SIDs in text form, and back. */
+export interface IdentityMap {
+  userSid(uid: number): string
+  groupSid(gid: number): string
+  /** @returns undefined for a SID that is no local account's */
+  accountOf(sid: string): { readonly uid?: number; readonly gid?: number } | undefined
+}
+
+export interface LoginThrottle {
+  /** @returns milliseconds to wait before the answer; undefined: refuse without looking */
+  failed(address: string): number
+  succeeded(address: string): void
+  /** Whether the address has failed too often lately to be listened to. */
+  blocked(address: string): boolean
+}

@@ -1,0 +1,55 @@
+/** MS-SMB2 3.3.1.8 Session and 3.3.1.14 Channel. */
+
+import type { Acceptor } from '../../auth/acceptor.ts'
+import type { SessionKeys } from '../crypto/keys.ts'
+import type { Connection } from './connection.ts'
+import type { Open } from './open.ts'
+import type { Principal } from './server.ts'
+import type { TreeConnect } from './tree-connect.ts'
+
+export type SessionState = 'in-progress' | 'valid' | 'expired'
+
+/** 3.3.1.14: one connection that a session uses. */
+export interface Channel {
+  readonly connection: Connection
+  /** Channel.SigningKey; undefined before authentication, and for guests and anonymous users. */
+  readonly signingKey: Buffer | undefined
+}
+
+export class Session {
+  readonly sessionId: bigint
+  state: SessionState = 'in-progress'
+  principal: Principal | undefined
+  sessionKey: Buffer = Buffer.alloc(0)
+  /** Signing, encryption and application keys; the signing key of a bound channel is the channel's. */
+  keys: SessionKeys | undefined
+  signingRequired = false
+  /** Session.EncryptData: every message must be encrypted. */
+  encryptData = false
+  readonly openTable = new Map<bigint, Open>()
+  readonly treeConnectTable = new Map<number, TreeConnect>()
+  readonly channelList = new Map<Connection, Channel>()
+  /** Session.PreauthIntegrityHashValue while it is being set up on the connection. */
+  preauthIntegrityHashValue: Buffer | undefined
+  /** Milliseconds since 1970; undefined: never. */
+  expirationTime: number | undefined
+  readonly creationTime: number
+  idleTime: number
+
+  // ours
+  /** The authentication exchange under way: the first, or a later one that re-authenticates. */
+  acceptor: Acceptor | undefined
+  nextTreeId = 1
+  /** Counts up the nonces of encrypted messages to the client (2.2.41: never used twice). */
+  encryptionNonce = 0n
+  dialect: number
+  /** Client announced by LOGOFF, PreviousSessionId or the connection's end that it is over. */
+  closing = false
+
+  constructor(sessionId: bigint, connection: Connection, now: number) {
+    this.sessionId = sessionId
+    this.dialect = connection.dialect
+    this.creationTime = now
+    this.idleTime = now
+  }
+}

@@ -1,0 +1,15 @@
+/** MS-SMB2 3.3.1.9: a share that a session uses. */
+
+import type { Session } from './session.ts'
+import type { Admission, Share } from './server.ts'
+
+export interface TreeConnect {
+  readonly treeId: number
+  readonly session: Session
+  readonly share: Share
+  /** TreeConnect.MaximalAccess, an access mask. */
+  readonly maximalAccess: number
+  readonly creationTime: number
+  // ours
+  readonly admission: Admission
+}
