@@ -1,0 +1,18 @@
+/** All interop suites, in the order in which they run: the quick ones first. */
+
+import { fuzzSuite } from './fuzz.ts'
+import { impacketSuite } from './impacket.ts'
+import { kernelSuite } from './kernel.ts'
+import { rcloneSuite } from './rclone.ts'
+import { smbclientSuite } from './smbclient.ts'
+import { smbtortureSuite } from './smbtorture.ts'
+import type { Suite } from './suite.ts'
+
+export const suites: readonly Suite[] = [
+  fuzzSuite,
+  rcloneSuite,
+  impacketSuite,
+  smbtortureSuite,
+  smbclientSuite,
+  kernelSuite,
+]
