@@ -3,7 +3,7 @@
 import { chmod, chown, mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { succeed } from './process.ts'
-import type { Account } from './server.ts'
+import type { Account } from './server-process.ts'
 
 /** Set by the runner when it started this process in a namespace (see needs.ts). */
 export const isPrivate = process.env['POOLHOUSE_PRIVATE_NAMESPACE'] === '1'
@@ -35,7 +35,9 @@ export async function makeAccounts(directory: string): Promise<Ids | undefined> 
   }
   const passwd = await linesOfOthers('/etc/passwd')
   const groups = await linesOfOthers('/etc/group')
-  const usedIds = [...passwd, ...groups].map((line) => Number(line.split(':')[2])).filter((id) => id < maxLocalId)
+  const usedIds = [...passwd, ...groups]
+    .map((line) => Number(line.split(':')[2]))
+    .filter((id) => id < maxLocalId)
   const gid = Math.max(...usedIds) + 1
   const members = accounts.map((account) => account.name)
   groups.push(`${groupName}:x:${gid}:${members.join(',')}`)
@@ -73,7 +75,11 @@ const makers = {
 } as const
 
 /** Mounts a new file system from a sparse image; it goes with the namespace. Needs `isPrivate`. */
-export async function mountImage(kind: keyof typeof makers, sizeBytes: number, mountPoint: string): Promise<void> {
+export async function mountImage(
+  kind: keyof typeof makers,
+  sizeBytes: number,
+  mountPoint: string,
+): Promise<void> {
   const image = `${mountPoint}.img`
   await mkdir(mountPoint, { recursive: true })
   await writeFile(image, '')

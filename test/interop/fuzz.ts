@@ -12,7 +12,7 @@ import { RawConnection } from './fuzz/wire.ts'
 import { needs } from './needs.ts'
 import { succeed } from './process.ts'
 import { CheckError, expect, type Report } from './report.ts'
-import { delay } from './server.ts'
+import { delay } from './server-process.ts'
 import { type Ground, onGround, type Suite, sealedShareName } from './suite.ts'
 import { noise } from './tree.ts'
 
@@ -44,7 +44,13 @@ async function fuzz(report: Report, ground: Ground): Promise<void> {
   const hasCorpus = await report.check('records the frames of a valid session', async () => {
     corpus = await recordCorpus(ground)
     const commands = new Set(corpus.map((frame) => frame.command))
-    for (const wanted of [Command.CREATE, Command.READ, Command.WRITE, Command.QUERY_DIRECTORY, Command.SET_INFO]) {
+    for (const wanted of [
+      Command.CREATE,
+      Command.READ,
+      Command.WRITE,
+      Command.QUERY_DIRECTORY,
+      Command.SET_INFO,
+    ]) {
       expect(commands.has(wanted), `no command ${wanted} among ${corpus.length} frames`)
     }
   })
@@ -85,9 +91,13 @@ async function attack(ground: Ground, corpus: readonly RecordedFrame[], state: A
     const seed = (firstSeed + number) % 0x7fff_ffff
     const shots = shotsOf(seed, shotsPerConnection)
     const isAnonymous = number % anonymousEvery === 0
-    await (isAnonymous ? attackAnonymously : attackInSession)(ground, corpus, shots, state).catch((error: unknown) => {
-      throw new CheckError(`connection ${number}, seed ${seed}: ${error instanceof Error ? error.message : String(error)}`)
-    })
+    await (isAnonymous ? attackAnonymously : attackInSession)(ground, corpus, shots, state).catch(
+      (error: unknown) => {
+        throw new CheckError(
+          `connection ${number}, seed ${seed}: ${error instanceof Error ? error.message : String(error)}`,
+        )
+      },
+    )
   }
 }
 
@@ -179,7 +189,11 @@ async function recordCorpus(ground: Ground): Promise<readonly RecordedFrame[]> {
 }
 
 /** Dialect 2.1 is recorded, because its frames hold in another session; the good client encrypts, on a share of its own. */
-function smbclient(ground: Ground, target: { port: number; share: string; dialect: string }, script: string): Promise<string> {
+function smbclient(
+  ground: Ground,
+  target: { port: number; share: string; dialect: string },
+  script: string,
+): Promise<string> {
   const args = [
     ...[`//127.0.0.1/${target.share}`, '-s', '/dev/null', '-p', String(target.port)],
     ...['-U', `${alice.name}%${alice.password}`, '-c', script],

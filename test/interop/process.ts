@@ -75,7 +75,11 @@ export function run(command: string, args: readonly string[], options: RunOption
 }
 
 /** Runs a program that must succeed. @returns its standard output. @throws CheckError with the end of its output */
-export async function succeed(command: string, args: readonly string[], options: RunOptions): Promise<string> {
+export async function succeed(
+  command: string,
+  args: readonly string[],
+  options: RunOptions,
+): Promise<string> {
   const result = await run(command, args, options)
   if (result.code !== 0) {
     throw new CheckError(describe(command, args, result, options.seconds))
@@ -90,7 +94,9 @@ export function describe(
   result: RunResult,
   seconds: number,
 ): string {
-  const end = result.timedOut ? `did not end within ${seconds} s` : `exit code ${result.code ?? 'none (signal)'}`
+  const end = result.timedOut
+    ? `did not end within ${seconds} s`
+    : `exit code ${result.code ?? 'none (signal)'}`
   const output = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-maxShownLines).join('\n')
   return `${command} ${args.join(' ')}: ${end}\n${output}`
 }

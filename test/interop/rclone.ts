@@ -7,7 +7,16 @@ import { needs } from './needs.ts'
 import { describe, run, succeed } from './process.ts'
 import { expect, type Report } from './report.ts'
 import { type Ground, onGround, removeAll, type Suite } from './suite.ts'
-import { expectSame, fingerprint, makeTree, manyFiles, manyFolder, noise, unicodeFolder, unicodeNames } from './tree.ts'
+import {
+  expectSame,
+  fingerprint,
+  makeTree,
+  manyFiles,
+  manyFolder,
+  noise,
+  unicodeFolder,
+  unicodeNames,
+} from './tree.ts'
 
 const transferSeconds = 400
 const shortSeconds = 60
@@ -49,7 +58,10 @@ async function tree(report: Report, ground: Ground): Promise<void> {
     await rclone(['check', '--download', '--exclude', `/${manyFolder}/**`, source, remote], transferSeconds)
   })
   await report.check('sync finds nothing to do: sizes and times are kept', async () => {
-    const output = await rclone(['sync', '--dry-run', '--stats-one-line', source, remote, '-v'], transferSeconds)
+    const output = await rclone(
+      ['sync', '--dry-run', '--stats-one-line', source, remote, '-v'],
+      transferSeconds,
+    )
     expect(!/Skipped (copy|delete)/.test(output), output.slice(-2000))
   })
   await changes(report, rclone, ground, onServer)

@@ -64,7 +64,8 @@ export class Report {
   /** Counts a failure that was found outside a check. */
   fail(name: string, error: unknown): void {
     this.failed += 1
-    const text = error instanceof CheckError ? error.message : String(error instanceof Error ? error.stack : error)
+    const text =
+      error instanceof CheckError ? error.message : String(error instanceof Error ? error.stack : error)
     process.stdout.write(`FAIL ${this.#title(name)}\n`)
     if (text !== '') {
       this.note(text)
@@ -81,7 +82,7 @@ export class Report {
   }
 
   #title(name: string): string {
-    return [this.#suite, this.#group].filter((part) => part !== '').join(' ') + `: ${name}`
+    return `${[this.#suite, this.#group].filter((part) => part !== '').join(' ')}: ${name}`
   }
 }
 

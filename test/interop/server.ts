@@ -3,53 +3,25 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { projectRoot } from './paths.ts'
 import { killGroup, succeed } from './process.ts'
 import { CheckError } from './report.ts'
+import {
+  delay,
+  endOf,
+  lastLines,
+  type Server,
+  type ServerOptions,
+  supervise,
+  type TomlValue,
+} from './server-process.ts'
 import { startControl } from './smbd.ts'
 
 const readySeconds = 30
-const stopSeconds = 20
-/** How much of a server's log a failure shows, in lines. */
-const shownLogLines = 30
-
-export interface Account {
-  readonly name: string
-  readonly password: string
-}
-
-type TomlValue = string | number | boolean | readonly string[]
-
-/** One `[[share]]` table: the keys of the configuration file. */
-export interface Share {
-  readonly name: string
-  readonly path: string
-  readonly [key: string]: TomlValue
-}
-
-export interface ServerOptions {
-  /** An empty directory for configuration, state and log. */
-  readonly directory: string
-  readonly accounts: readonly Account[]
-  readonly shares: readonly Share[]
-  /** Keys of `[smb]` beyond what every suite uses. */
-  readonly smb?: Readonly<Record<string, TomlValue>>
-}
-
-export interface Server {
-  readonly port: number
-  /** The server's process. */
-  readonly pid: number
-  /** Is it still there? */
-  alive(): boolean
-  log(): Promise<string>
-  /** SIGTERM. @throws CheckError when it does not exit with code 0 in time */
-  stop(): Promise<void>
-}
 
 /** Which server the suites talk to: ours, or Debian's smbd as a control that the suites themselves are right. */
 export const against = process.env['POOLHOUSE_INTEROP_SERVER'] === 'smbd' ? 'smbd' : 'poolhouse'
@@ -85,44 +57,6 @@ async function startPoolhouse(options: ServerOptions, port: number): Promise<Ser
   return server
 }
 
-/** A Server that is a child process. `endsBySignal`: it may die of SIGTERM instead of handling it. */
-export function supervise(child: ChildProcess, port: number, logFile: string, endsBySignal = false): Server {
-  const alive = () => child.exitCode === null && child.signalCode === null
-  process.on('exit', () => killGroup(child))
-  const log = () => readFile(logFile, 'utf8').catch(() => '')
-  return {
-    port,
-    pid: child.pid ?? 0,
-    alive,
-    log,
-    async stop() {
-      if (!alive()) {
-        throw new CheckError(`the server ended by itself: ${endOf(child)}\n${lastLines(await log())}`)
-      }
-      const ended = once(child, 'exit')
-      child.kill('SIGTERM')
-      const inTime = await Promise.race([ended.then(() => true), delay(stopSeconds * 1000, false)])
-      killGroup(child)
-      const clean = child.exitCode === 0 || (endsBySignal && child.signalCode === 'SIGTERM')
-      if (!inTime || !clean) {
-        const problem = inTime ? endOf(child) : `still there after ${stopSeconds} s`
-        throw new CheckError(`the server did not stop cleanly at SIGTERM: ${problem}\n${lastLines(await log())}`)
-      }
-    },
-  }
-}
-
-/** The end of a log, for a report. */
-export function lastLines(text: string): string {
-  return text.trimEnd().split('\n').slice(-shownLogLines).join('\n')
-}
-
-export function delay<T>(milliseconds: number, value: T): Promise<T> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds, value).unref()
-  })
-}
-
 async function becomesReady(child: ChildProcess, readyPipe: Readable, server: Server): Promise<void> {
   const ready = new Promise<boolean>((resolve) => {
     readyPipe.once('data', () => resolve(true))
@@ -136,10 +70,6 @@ async function becomesReady(child: ChildProcess, readyPipe: Readable, server: Se
   }
 }
 
-function endOf(child: ChildProcess): string {
-  return `exit code ${child.exitCode ?? 'none'}, signal ${child.signalCode ?? 'none'}`
-}
-
 function configuration(options: ServerOptions, port: number): string {
   const smb = {
     listen: [`127.0.0.1:${port}`],
@@ -150,7 +80,11 @@ function configuration(options: ServerOptions, port: number): string {
     ...options.smb,
   }
   const server = { name: 'interop', state_dir: join(options.directory, 'state') }
-  const tables = [table('[server]', server), table('[log]', { level: 'info', format: 'json' }), table('[smb]', smb)]
+  const tables = [
+    table('[server]', server),
+    table('[log]', { level: 'info', format: 'json' }),
+    table('[smb]', smb),
+  ]
   for (const share of options.shares) {
     tables.push(table('[[share]]', share))
   }

@@ -8,8 +8,8 @@ import { type RunResult, run, succeed } from './process.ts'
 import { expect, type Report } from './report.ts'
 import { type Ground, onGround, removeAll, type Suite } from './suite.ts'
 import {
-  type Fingerprint,
   expectSame,
+  type Fingerprint,
   fingerprint,
   largeFile,
   makeTree,
@@ -33,16 +33,19 @@ const dialects = ['SMB2_02', 'SMB2_10', 'SMB3_00', 'SMB3_02', 'SMB3_11']
 const modes: readonly Mode[] = [
   ...dialects.map((dialect): Mode => ({ name: dialect, dialect })),
   ...dialects.map((dialect): Mode => ({ name: `${dialect} signed`, dialect, protection: 'sign' })),
-  ...dialects.slice(2).map((dialect): Mode => ({ name: `${dialect} encrypted`, dialect, protection: 'encrypt' })),
+  ...dialects
+    .slice(2)
+    .map((dialect): Mode => ({ name: `${dialect} encrypted`, dialect, protection: 'encrypt' })),
 ]
 
 /** Modes that also write the large file and the many small ones; the others differ from one of these only in the signing or cipher. */
 const fullModes = [...dialects, 'SMB3_11 signed', 'SMB3_11 encrypted']
 
 /** A way of calling smbclient on one server. */
-interface Client {
-  (script: string, options?: { readonly seconds?: number; readonly cwd?: string }): Promise<string>
-}
+type Client = (
+  script: string,
+  options?: { readonly seconds?: number; readonly cwd?: string },
+) => Promise<string>
 
 export const smbclientSuite: Suite = {
   name: 'smbclient',
@@ -68,7 +71,9 @@ async function listing(report: Report, ground: Ground): Promise<void> {
   const base = ['-s', '/dev/null', '-p', String(ground.server.port)]
   const credentials = ['-U', `${alice.name}%${alice.password}`]
   await report.check('-L lists the share', async () => {
-    const output = await succeed('smbclient', [...base, ...credentials, '-L', '//127.0.0.1'], { seconds: shortSeconds })
+    const output = await succeed('smbclient', [...base, ...credentials, '-L', '//127.0.0.1'], {
+      seconds: shortSeconds,
+    })
     expect(new RegExp(`^\\s*${ground.share}\\s+Disk`, 'm').test(output), `no share in:\n${output}`)
     expect(/^\s*IPC\$\s+IPC/m.test(output), `no IPC$ in:\n${output}`)
   })
@@ -77,7 +82,10 @@ async function listing(report: Report, ground: Ground): Promise<void> {
     await refused([...base, ...wrong], 'NT_STATUS_LOGON_FAILURE')
   })
   await report.check('an unknown share is refused', async () => {
-    await refused([...base, ...credentials, '//127.0.0.1/nosuchshare', '-c', 'ls'], 'NT_STATUS_BAD_NETWORK_NAME')
+    await refused(
+      [...base, ...credentials, '//127.0.0.1/nosuchshare', '-c', 'ls'],
+      'NT_STATUS_BAD_NETWORK_NAME',
+    )
   })
 }
 
@@ -98,7 +106,10 @@ async function oneMode(
   const folder = mode.name.replaceAll(' ', '-')
   const onServer = join(ground.sharePath, folder)
   const written = await report.check(`writes ${expected.size} files`, async () => {
-    await client(`mkdir ${folder}; cd ${folder}; recurse ON; prompt OFF; mput *`, { cwd: tree, seconds: transferSeconds })
+    await client(`mkdir ${folder}; cd ${folder}; recurse ON; prompt OFF; mput *`, {
+      cwd: tree,
+      seconds: transferSeconds,
+    })
     expectSame(await fingerprint(onServer), expected)
   })
   if (written) {
@@ -172,7 +183,10 @@ function clientOf(ground: Ground, mode: Mode): Client {
   ]
   return async (script, options = {}) => {
     const seconds = options.seconds ?? shortSeconds
-    const output = await succeed('smbclient', [...args, '-c', script], { seconds, cwd: options.cwd ?? ground.local })
+    const output = await succeed('smbclient', [...args, '-c', script], {
+      seconds,
+      cwd: options.cwd ?? ground.local,
+    })
     expect(!output.includes('NT_STATUS_'), `smbclient reports:\n${output.slice(-2000)}`)
     return output
   }

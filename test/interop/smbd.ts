@@ -7,7 +7,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { succeed } from './process.ts'
 import { CheckError } from './report.ts'
-import { delay, type Server, type ServerOptions, type Share, supervise } from './server.ts'
+import { delay, type Server, type ServerOptions, type Share, supervise } from './server-process.ts'
 
 const startSeconds = 20
 

@@ -7,7 +7,8 @@ import { needs, python, smbtortureRoot } from './needs.ts'
 import { interopFile } from './paths.ts'
 import { run, succeed } from './process.ts'
 import { expect, type Report } from './report.ts'
-import { lastLines, type Server, type Share, startServer } from './server.ts'
+import { startServer } from './server.ts'
+import { lastLines, type Server, type Share } from './server-process.ts'
 import type { Suite } from './suite.ts'
 
 const milestones = ['core']
@@ -36,7 +37,12 @@ async function smbtorture(report: Report, directory: string): Promise<void> {
   const owner = await makeAccounts(directory)
   await mountImage('xfs', 6 * GiB, data)
   await mountImage('btrfs', 2 * GiB, btrfs)
-  for (const path of [join(data, 'share'), join(data, 'shadow'), join(data, 'signing'), join(btrfs, 'share')]) {
+  for (const path of [
+    join(data, 'share'),
+    join(data, 'shadow'),
+    join(data, 'signing'),
+    join(btrfs, 'share'),
+  ]) {
     await makeShareDirectory(path, owner)
   }
   await makeShareDirectory(join(data, 'noperm'), undefined, 0)
@@ -96,10 +102,26 @@ async function runPlan(
   await writeFile(shareMap, `${signingShare}\tshare:${ports.signing}\n`)
   await report.check(`smbtorture runs ${wanted} tests`, async () => {
     const args = [
-      ...['-H', '127.0.0.1', '-p', String(ports.main), '-s', 'share', '-P', plan, '-o', results, '-m', shareMap],
+      ...[
+        '-H',
+        '127.0.0.1',
+        '-p',
+        String(ports.main),
+        '-s',
+        'share',
+        '-P',
+        plan,
+        '-o',
+        results,
+        '-m',
+        shareMap,
+      ],
       ...['-u', alice.name, '-w', alice.password, '-U', bob.name, '-W', bob.password],
       ...['-A', nasAdministrator.name, '-B', nasAdministrator.password],
-      ...['-C', `find ${join(directory, 'data', 'share')} ${join(directory, 'btrfs', 'share')} -mindepth 1 -delete`],
+      ...[
+        '-C',
+        `find ${join(directory, 'data', 'share')} ${join(directory, 'btrfs', 'share')} -mindepth 1 -delete`,
+      ],
       ...['-e', '--option=torture:sharedelay=100000 --option=torture:writetimeupdatedelay=500000'],
     ]
     await succeed(join(smbtortureRoot, 'run.sh'), args, {
@@ -151,7 +173,10 @@ async function planOf(path: string): Promise<number> {
     const [, variant, , , , test] = row.split('\t')
     return wanted.has(`${test}\t${variant === '-' ? '' : variant}`)
   })
-  expect(chosen.length === wanted.size, `the plan has ${chosen.length} of the milestone's ${wanted.size} tests`)
+  expect(
+    chosen.length === wanted.size,
+    `the plan has ${chosen.length} of the milestone's ${wanted.size} tests`,
+  )
   await writeFile(path, `${chosen.join('\n')}\n`)
   return chosen.length
 }
@@ -168,6 +193,9 @@ async function readExclusions(): Promise<Exclusions> {
     expect(reason !== '', `exclusions.txt gives no reason for ${test}`)
     exclusions.set(variant === '-' ? test : `${test} [${variant}]`, reason)
   }
-  expect(exclusions.size <= maxExclusions, `${exclusions.size} exclusions, at most ${maxExclusions} are allowed`)
+  expect(
+    exclusions.size <= maxExclusions,
+    `${exclusions.size} exclusions, at most ${maxExclusions} are allowed`,
+  )
   return exclusions
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { alice, isPrivate, makeAccounts, makeShareDirectory, mountImage } from './environment.ts'
 import type { Need } from './needs.ts'
 import type { Report } from './report.ts'
-import { lastLines, type Server, type Share, startServer } from './server.ts'
+import { startServer } from './server.ts'
+import { lastLines, type Server, type Share } from './server-process.ts'
 
 const GiB = 1024 ** 3
 

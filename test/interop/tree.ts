@@ -9,7 +9,13 @@ const KiB = 1024
 const MiB = 1024 * KiB
 
 /** The sizes at which clients change their way of writing, in bytes. */
-const edgeSizes = { empty: 0, 'one-byte': 1, 'below-64k': 64 * KiB - 1, 'exactly-64k': 64 * KiB, 'above-64k': 64 * KiB + 1 }
+const edgeSizes = {
+  empty: 0,
+  'one-byte': 1,
+  'below-64k': 64 * KiB - 1,
+  'exactly-64k': 64 * KiB,
+  'above-64k': 64 * KiB + 1,
+}
 export const largeFile = { name: 'large.bin', size: 100 * MiB } as const
 /** How many small files a full tree has. */
 export const manyFiles = 10_000
@@ -114,6 +120,8 @@ export function expectSame(actual: Fingerprint, expected: Fingerprint): void {
     }
   }
   if (problems.length > 0) {
-    throw new CheckError([`${problems.length} of ${expected.size} files are wrong`, ...problems.slice(0, 10)].join('\n'))
+    throw new CheckError(
+      [`${problems.length} of ${expected.size} files are wrong`, ...problems.slice(0, 10)].join('\n'),
+    )
   }
 }

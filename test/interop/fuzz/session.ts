@@ -3,22 +3,42 @@
 import { randomBytes } from 'node:crypto'
 import { createInitiator } from '../../../protocols/auth/initiator.ts'
 import { ntHash } from '../../../protocols/auth/nt-hash.ts'
+import {
+  CreateDisposition,
+  CreateOption,
+  ImpersonationLevel,
+} from '../../../protocols/smb2/fscc/create-options.ts'
 import { Command, commandName } from '../../../protocols/smb2/messages/commands.ts'
-import { CreateDisposition, CreateOption, ImpersonationLevel } from '../../../protocols/smb2/fscc/create-options.ts'
-import { decodeCreateResponse, encodeCreateRequest, OplockLevel } from '../../../protocols/smb2/messages/create.ts'
+import {
+  decodeCreateResponse,
+  encodeCreateRequest,
+  OplockLevel,
+} from '../../../protocols/smb2/messages/create.ts'
 import { Dialect } from '../../../protocols/smb2/messages/dialects.ts'
-import { decodeHeader, encodeHeader, type Header, HEADER_BYTES } from '../../../protocols/smb2/messages/header.ts'
-import { decodeNegotiateResponse, encodeNegotiateRequest } from '../../../protocols/smb2/messages/negotiate.ts'
-import { decodeSessionSetupResponse, encodeSessionSetupRequest } from '../../../protocols/smb2/messages/session-setup.ts'
+import {
+  decodeHeader,
+  encodeHeader,
+  HEADER_BYTES,
+  type Header,
+} from '../../../protocols/smb2/messages/header.ts'
+import {
+  decodeNegotiateResponse,
+  encodeNegotiateRequest,
+} from '../../../protocols/smb2/messages/negotiate.ts'
+import {
+  decodeSessionSetupResponse,
+  encodeSessionSetupRequest,
+} from '../../../protocols/smb2/messages/session-setup.ts'
 import { encodeTreeConnectRequest } from '../../../protocols/smb2/messages/tree-connect.ts'
 import { Reader } from '../../../protocols/wire/reader.ts'
 import { Writer } from '../../../protocols/wire/writer.ts'
-import type { Account } from '../server.ts'
+import type { Account } from '../server-process.ts'
 import { framed, RawConnection } from './wire.ts'
 
 /** Longer than a break of somebody's oplock may take (3.3.2.1: 35 s): attackers do not acknowledge. */
 const ANSWER_MILLISECONDS = 45_000
 const CREDITS_WANTED = 256
+const CREDIT_CHARGE_OFFSET = 6
 const MESSAGE_ID_OFFSET = 24
 const TREE_ID_OFFSET = 36
 const SESSION_ID_OFFSET = 40
@@ -72,7 +92,8 @@ export class FuzzSession {
   /** A frame of the corpus with this session's ids and the next MessageId. */
   adopt(frame: Buffer, command: number): Buffer {
     const bytes = Buffer.from(frame)
-    bytes.writeBigUInt64LE(this.#nextMessageId(), MESSAGE_ID_OFFSET)
+    const charge = Math.max(1, bytes.readUInt16LE(CREDIT_CHARGE_OFFSET))
+    bytes.writeBigUInt64LE(this.#nextMessageId(charge), MESSAGE_ID_OFFSET)
     bytes.writeUInt32LE(this.#treeId, TREE_ID_OFFSET)
     bytes.writeBigUInt64LE(this.#sessionId, SESSION_ID_OFFSET)
     const at = fileIdOffsets.get(command)
@@ -161,14 +182,15 @@ export class FuzzSession {
     return Buffer.from(frame.subarray(CREATE_RESPONSE_FILE_ID_OFFSET, CREATE_RESPONSE_FILE_ID_OFFSET + 16))
   }
 
-  #nextMessageId(): bigint {
+  /** 3.2.4.1.5: a request takes as many ids as it is charged credits. */
+  #nextMessageId(creditCharge: number): bigint {
     const id = this.#messageId
-    this.#messageId += 1n
+    this.#messageId += BigInt(creditCharge)
     return id
   }
 
   #send(command: number, writeBody: (writer: Writer) => void): bigint {
-    const messageId = this.#nextMessageId()
+    const messageId = this.#nextMessageId(1)
     const writer = new Writer()
     encodeHeader(writer, {
       creditCharge: 1,
@@ -192,7 +214,9 @@ export class FuzzSession {
     for (;;) {
       const frame = await this.connection.next(ANSWER_MILLISECONDS)
       if (frame === undefined) {
-        throw new Error(`no answer to ${commandName(command)}${this.connection.isClosed ? ', disconnected' : ''}`)
+        throw new Error(
+          `no answer to ${commandName(command)}${this.connection.isClosed ? ', disconnected' : ''}`,
+        )
       }
       const body = new Reader(frame)
       const header = decodeHeader(body)
