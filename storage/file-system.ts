@@ -41,7 +41,7 @@ export interface FileStat {
   readonly links: number
   /** Bytes up to the end of file. 0 for directories. */
   readonly size: number
-  /** Bytes occupied, at least `size` rounded up for a file not flagged sparse (see windows.md: VHD files). */
+  /** Bytes occupied, 0 for directories, at least `size` rounded up for a file not flagged sparse (see windows.md: VHD files). */
   readonly allocated: number
   readonly birthTime: Nanoseconds
   readonly accessTime: Nanoseconds
@@ -100,6 +100,8 @@ export type OpenOutcome =
       readonly created: boolean
       /** With the names as they are stored (case, Unicode form), '/'-separated; '' for the root. */
       readonly path: string
+      /** The named stream's name as it is stored; absent: the file itself. */
+      readonly stream?: string
       readonly stat: FileStat
       readonly permissions?: Permissions
       /** Stored earlier by `setSecurityDescriptor`. */

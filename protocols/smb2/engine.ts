@@ -19,6 +19,7 @@ export function createSmb2Engine(server: Server, mayConnect: (peer: Peer) => boo
       }
       const connection = new Connection(peer, server.environment.now(), server.limits.bytesInFlight, sink)
       server.connectionList.add(connection)
+      server.counters.connections++
       return new ConnectionProcessor(server, connection, COMMAND_TABLE)
     },
   }

@@ -126,6 +126,7 @@ export class FrameRun {
 
   #contextOf(member: Member): CommandContext {
     const request: Request = { header: member.header, asyncId: undefined, cancel: undefined }
+    this.#server.counters.requests++
     // CANCEL answers nothing and is never cancelled itself.
     if (member.header.command !== Command.CANCEL) {
       this.#connection.requestList.set(member.header.messageId, request)

@@ -74,7 +74,7 @@ export function sendReplies(
   const chunks: Buffer[] = []
   replies.forEach((reply, index) => {
     const isLast = index === replies.length - 1
-    const member = compoundMember(reply, isLast)
+    const member = replies.length === 1 ? chunksOf(reply) : compoundMember(reply, isLast)
     if (encryptWith === undefined && reply.signWith !== undefined) {
       signMember(connection, reply, reply.signWith, member)
     }
@@ -93,15 +93,18 @@ export function sendReplies(
     : { kind: 'send', chunks: sent }
 }
 
-/** A member's chunks; all but the last are padded so that the next begins aligned (3.3.4.1.3). */
+function chunksOf({ head, payload }: Reply): Buffer[] {
+  return payload === undefined ? [head] : [head, payload.data]
+}
+
+/** A member's chunks, padded so that the next begins aligned (3.3.4.1.3); Windows pads the last one as well. */
 function compoundMember(reply: Reply, isLast: boolean): Buffer[] {
-  const member = reply.payload === undefined ? [reply.head] : [reply.head, reply.payload.data]
-  if (isLast) return member
+  const member = chunksOf(reply)
   const length = reply.head.length + (reply.payload?.data.length ?? 0)
   const over = length % COMPOUND_ALIGNMENT_BYTES
   const padding = over === 0 ? 0 : COMPOUND_ALIGNMENT_BYTES - over
   if (padding > 0) member.push(Buffer.alloc(padding))
-  reply.head.writeUInt32LE(length + padding, NEXT_COMMAND_OFFSET)
+  if (!isLast) reply.head.writeUInt32LE(length + padding, NEXT_COMMAND_OFFSET)
   return member
 }
 

@@ -40,6 +40,7 @@ export function openOn(volume: Volume, request: OpenRequest): OpenOutcome & { ok
     handle,
     created: stream?.created ?? file.created,
     path: pathOf(file.value),
+    ...(stream !== undefined && { stream: stream.value.name }),
     stat: statOf(node, volume.volumeId, stream?.value.content),
     ...(request.wantPermissions && { permissions: permissionsOf(node, file.value.parent, identity) }),
     ...(request.wantPermissions && descriptor !== undefined && { securityDescriptor: descriptor }),

@@ -1,6 +1,7 @@
 /** A directory as a share's tree: the main thread's side, which sends jobs to workers and moves data itself. */
 
 import type { Features, FileSystem, OpenOutcome, OpenRequest, SpaceInfo } from '../file-system.ts'
+import { streamOfXattr } from '../metadata/dos-stream.ts'
 import { normalKey } from '../names/fold.ts'
 import { closeDescriptor } from './descriptor.ts'
 import { type HandleContext, PosixHandle } from './handle.ts'
@@ -70,9 +71,9 @@ class PosixFileSystem implements FileSystem {
       created: reply.created,
       path: reply.path,
       stat,
-      ...(reply.permissions !== undefined && {
-        permissions: reply.permissions,
-      }),
+      ...(reply.stream !== undefined && { stream: streamOfXattr(reply.stream) ?? '' }),
+      ...(reply.permissions !== undefined && { permissions: reply.permissions }),
+      ...(reply.securityDescriptor !== undefined && { securityDescriptor: Buffer.from(reply.securityDescriptor) }),
     }
   }
 

@@ -34,8 +34,8 @@ export function fileTimesOf(stat: FileStat): FileTimes {
 export function attributeFieldsOf(stat: FileStat, share: Share, name: string): FileAttributeFields {
   return {
     ...fileTimesOf(stat),
-    allocationSize: stat.type === 'directory' ? 0 : stat.allocated,
-    endOfFile: stat.type === 'directory' ? 0 : stat.size,
+    allocationSize: stat.allocated,
+    endOfFile: stat.size,
     fileAttributes: fileAttributesOf(stat, share, name),
   }
 }

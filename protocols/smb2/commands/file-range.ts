@@ -3,15 +3,18 @@
 import type { Open } from '../state/open.ts'
 
 /** Offsets are signed 64-bit numbers that must not overflow (MS-FSA 2.1.5.3). */
-const MAXIMUM_FILE_OFFSET = 0x7fff_ffff_ffff_ffffn
+const MAXIMUM_OFFSET = 0x7fff_ffff_ffff_ffffn
+/** MAXFILESIZE of MS-FSA 2.1.5.4: what NTFS can hold, 16 TiB less 64 KiB. */
+export const MAXIMUM_FILE_BYTES = 0xfff_ffff_0000
 
-/**
- * Whether a range on the wire can be one of a file. What lies between 2^53, the largest number
- * that is exact here, and 2^63 is past the end of every file there can be and is refused too.
- */
+/** Whether a range on the wire can be one of a file at all; one beyond any file's end can. */
 export function isFileRange(offset: bigint, length: number): boolean {
-  const end = offset + BigInt(length)
-  return end <= MAXIMUM_FILE_OFFSET && end <= BigInt(Number.MAX_SAFE_INTEGER)
+  return offset + BigInt(length) <= MAXIMUM_OFFSET
+}
+
+/** Whether a file can have bytes there. */
+export function fitsInFile(offset: bigint, length: number): boolean {
+  return offset + BigInt(length) <= BigInt(MAXIMUM_FILE_BYTES)
 }
 
 /** SMB2 has no lock keys (MS-FSA 2.1.5.8 OpLockKey): an open owns its locks. */

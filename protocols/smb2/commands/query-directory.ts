@@ -113,11 +113,10 @@ async function fill(
 
 function listEntryOf(entry: DirectoryEntry, share: Share): DirectoryListEntry {
   const { stat } = entry
-  const isDirectory = stat.type === 'directory'
   return {
     ...fileTimesOf(stat),
-    endOfFile: isDirectory ? 0 : stat.size,
-    allocationSize: isDirectory ? 0 : stat.allocated,
+    endOfFile: stat.size,
+    allocationSize: stat.allocated,
     fileAttributes: fileAttributesOf(stat, share, entry.name),
     eaSize: stat.eaSize,
     reparseTag: stat.type === 'symlink' ? ReparseTag.SYMLINK : 0,

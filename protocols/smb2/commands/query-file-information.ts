@@ -104,8 +104,8 @@ function describe(
   return {
     ...fileTimesOf(stat),
     fileAttributes: fileAttributesOf(stat, open.treeConnect.share, baseNameOf(open.pathName)),
-    allocationSize: isDirectory ? 0 : stat.allocated,
-    endOfFile: isDirectory ? 0 : stat.size,
+    allocationSize: stat.allocated,
+    endOfFile: stat.size,
     // MS-FSA 2.1.5.12.27: a file that is to be deleted has one link less.
     numberOfLinks: Math.max(deletePending ? 0 : 1, stat.links - (deletePending ? 1 : 0)),
     deletePending,

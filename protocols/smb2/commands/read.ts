@@ -13,7 +13,7 @@ import {
 import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import { Status } from '../status.ts'
-import { isFileRange, isLockedForRead } from './file-range.ts'
+import { fitsInFile, isFileRange, isLockedForRead } from './file-range.ts'
 import { readPipe } from './pipe-io.ts'
 
 export const read = command<ReadResponse, ReadRequest>({
@@ -39,7 +39,14 @@ function runRead(
   if (!open.grantsAny(FileAccess.READ_DATA | FileAccess.EXECUTE)) return fail(Status.ACCESS_DENIED)
   if (!isFileRange(request.offset, request.length)) return fail(Status.INVALID_PARAMETER)
   if (isLockedForRead(open, request.offset, BigInt(request.length))) return fail(Status.FILE_LOCK_CONFLICT)
+  if (!fitsInFile(request.offset, request.length)) {
+    return request.length === 0 ? ok(responseOf(0)) : fail(Status.END_OF_FILE)
+  }
   return readFile(context, open, request)
+}
+
+function responseOf(dataLength: number): ReadResponse {
+  return { dataOffset: READ_DATA_OFFSET, dataLength, dataRemaining: 0 }
 }
 
 async function readFile(
@@ -66,6 +73,6 @@ async function readFile(
     return fail(Status.END_OF_FILE)
   }
   open.currentByteOffset = request.offset + BigInt(bytes)
-  const body = { dataOffset: READ_DATA_OFFSET, dataLength: bytes, dataRemaining: 0 }
-  return ok(body, Status.SUCCESS, { data: buffer.subarray(0, bytes), release: done })
+  server.counters.bytesRead += bytes
+  return ok(responseOf(bytes), Status.SUCCESS, { data: buffer.subarray(0, bytes), release: done })
 }

@@ -123,6 +123,7 @@ async function delayedRefusal(
   const { server, connection } = context
   const peer = connection.peer.remoteAddress
   const delay = server.loginThrottle.failed(peer)
+  server.counters.failedLogins++
   server.log('warn', 'login failed', { peer, user, reason })
   await new Promise<void>((resolve) => server.environment.after(delay, resolve))
   return abandon(context, session, Status.LOGON_FAILURE)

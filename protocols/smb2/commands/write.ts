@@ -12,9 +12,8 @@ import {
   type WriteResponse,
 } from '../messages/write.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
-import type { Open } from '../state/open.ts'
 import { Status } from '../status.ts'
-import { isFileRange, isLockedForWrite } from './file-range.ts'
+import { fitsInFile, isFileRange, isLockedForWrite } from './file-range.ts'
 import { writePipe } from './pipe-io.ts'
 
 export const write = command<WriteResponse, WriteRequest>({
@@ -37,13 +36,16 @@ function runWrite(
   if (open.isPipe) return writePipe(open, request)
   if (open.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST)
   if (!open.grantsAny(FileAccess.WRITE_DATA | FileAccess.APPEND_DATA)) return fail(Status.ACCESS_DENIED)
-  if (!isFileRange(request.offset, request.data.length)) return fail(Status.INVALID_PARAMETER)
+  const { length } = request.data
+  // A write of nothing may point anywhere (MS-FSA 2.1.5.4).
+  const fits = length === 0 ? isFileRange(request.offset, 0) : fitsInFile(request.offset, length)
+  if (!fits) return fail(Status.INVALID_PARAMETER)
   if (isLockedForWrite(open, request.offset, BigInt(request.data.length))) return fail(Status.FILE_LOCK_CONFLICT)
-  return writeFile(open, request)
+  return writeFile(context, request)
 }
 
 /** The data is a view of the received frame, which stays until the response is made. */
-async function writeFile(open: Open, request: WriteRequest): Promise<Outcome<WriteResponse>> {
+async function writeFile({ open, server }: CommandContext, request: WriteRequest): Promise<Outcome<WriteResponse>> {
   const { handle } = open.file
   if (request.data.length > 0) await handle.write(request.data, Number(request.offset))
   const writeThrough =
@@ -52,5 +54,6 @@ async function writeFile(open: Open, request: WriteRequest): Promise<Outcome<Wri
   // 3.3.5.13: "the server SHOULD indicate to the underlying object store that the write is to be write-through".
   if (writeThrough) await handle.flush()
   open.currentByteOffset = request.offset + BigInt(request.data.length)
+  server.counters.bytesWritten += request.data.length
   return ok({ count: request.data.length })
 }

@@ -52,6 +52,8 @@ export interface OpenFields {
   readonly pipe: NamedPipe | undefined
   /** From the share's root, '\'-separated, with its stream. */
   readonly pathName: string
+  /** Milliseconds since 1970. */
+  readonly creationTime: number
 }
 
 export class Open {
@@ -64,6 +66,7 @@ export class Open {
   readonly createOptions: number
   readonly #file: OpenFile | undefined
   readonly pipe: NamedPipe | undefined
+  readonly creationTime: number
   /** Open.PathName, kept right by renames through this open. */
   pathName: string
   enumeration: Enumeration | undefined
@@ -105,6 +108,7 @@ export class Open {
     this.#file = fields.file
     this.pipe = fields.pipe
     this.pathName = fields.pathName
+    this.creationTime = fields.creationTime
     this.mode = 0
   }
 

@@ -119,7 +119,18 @@ export interface NetworkInterface {
   readonly linkSpeedBitsPerSecond: number
 }
 
+/** Sums since the start (ours). */
+export interface Counters {
+  connections: number
+  requests: number
+  failedLogins: number
+  /** Payload bytes of READ and WRITE. */
+  bytesRead: number
+  bytesWritten: number
+}
+
 export interface Server {
+  readonly counters: Counters
   readonly serverGuid: Buffer
   /** FILETIME */
   readonly serverStartTime: bigint

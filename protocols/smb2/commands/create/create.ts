@@ -59,7 +59,7 @@ async function createOnDiskShare(
   const desiredAccess = mapGenericAccess(request.desiredAccess)
   const opened = await openFile(context, { name, desiredAccess, request })
   if (typeof opened === 'number') return fail(opened)
-  const open = register(context, request, opened, name.stream)
+  const open = register(context, request, opened, opened.stream)
   publishCreation(context, opened)
   try {
     const stat = await applyToNewFile(opened, request, contexts, hasCompression(context))
@@ -80,7 +80,8 @@ function register(context: CommandContext, request: CreateRequest, opened: Opene
     grantedAccess: opened.grantedAccess,
     shareAccess: request.shareAccess,
     createOptions: request.createOptions,
-    file: { handle: opened.handle, type: opened.stat.type, stream, ...opened.claim },
+    // A stream of a directory holds data like any other.
+    file: { handle: opened.handle, type: stream === '' ? opened.stat.type : 'file', stream, ...opened.claim },
     pipe: undefined,
     pathName: pathNameOf(opened.path, stream),
   })

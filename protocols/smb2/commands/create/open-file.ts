@@ -17,6 +17,8 @@ import type { ParsedName } from './name.ts'
 export interface OpenedFile {
   readonly handle: FileHandle
   readonly claim: Claim
+  /** As stored; '' for the file itself. */
+  readonly stream: string
   readonly stat: FileStat
   /** As stored, '/'-separated. */
   readonly path: string
@@ -142,7 +144,7 @@ function allowedOn(context: CommandContext, outcome: Opened): number {
 function refuse(plan: OpenPlan, outcome: Opened, allowed: number, granted: number): NtStatus | undefined {
   if (outcome.created) return undefined
   const { request } = plan
-  const isDirectory = outcome.stat.type === 'directory'
+  const isDirectory = outcome.stat.type === 'directory' && plan.name.stream === ''
   const overwrites = isOverwriting(request)
   if (isDirectory && overwrites) return Status.ACCESS_DENIED
   const checked = overwrites ? granted | FileAccess.WRITE_DATA : granted
@@ -209,5 +211,5 @@ async function share(
   }
   const createAction = opened.created ? CreateAction.CREATED : planned(request).action
   const { handle, path } = opened
-  return { handle, claim, stat, path, createAction, grantedAccess, maximalAccess }
+  return { handle, claim, stream: opened.stream ?? '', stat, path, createAction, grantedAccess, maximalAccess }
 }

@@ -22,13 +22,15 @@ export function tooManyOpens({ server, session }: CommandContext): boolean {
   )
 }
 
-type Given = Omit<OpenFields, 'fileId' | 'session' | 'treeConnect' | 'connection'>
+type Given = Omit<OpenFields, 'fileId' | 'session' | 'treeConnect' | 'connection' | 'creationTime'>
 
 export function registerOpen(context: CommandContext, fields: Given): Open {
   const { server, session, treeConnect, connection } = context
   const id = newVolatileId(server)
   // The same number in both halves: opens that outlive their connection will be found by the persistent one.
-  const open = new Open({ ...fields, fileId: { persistent: id, volatile: id }, session, treeConnect, connection })
+  const creationTime = server.environment.now()
+  const fileId = { persistent: id, volatile: id }
+  const open = new Open({ ...fields, fileId, session, treeConnect, connection, creationTime })
   session.openTable.set(id, open)
   server.globalOpenTable.set(id, open)
   return open

@@ -7,7 +7,7 @@ import { decodeDuplicateExtents, type DuplicateExtents } from '../../messages/io
 import { fail } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
 import { Status } from '../../status.ts'
-import { isFileRange } from '../file-range.ts'
+import { fitsInFile } from '../file-range.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 export const duplicateExtents: IoctlHandler = {
@@ -50,7 +50,7 @@ async function shareBlocks(source: Open, target: Open, clone: DuplicateExtents):
 function check(from: FileStat, to: FileStat, clone: DuplicateExtents): IoctlOutcome | undefined {
   const { sourceFileOffset, targetFileOffset, byteCount } = clone
   const inRange = (offset: bigint): boolean =>
-    offset >= 0n && byteCount >= 0n && isFileRange(offset + byteCount, 0)
+    offset >= 0n && byteCount >= 0n && fitsInFile(offset + byteCount, 0)
   if (!inRange(sourceFileOffset) || !inRange(targetFileOffset)) return fail(Status.INVALID_PARAMETER)
   // Blocks beyond either end cannot be shared: the file does not grow by this.
   if (sourceFileOffset + byteCount > BigInt(from.size)) return fail(Status.NOT_SUPPORTED)

@@ -16,7 +16,7 @@ import type { IoctlRequest } from '../../messages/ioctl.ts'
 import { fail } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
 import { type NtStatus, Status } from '../../status.ts'
-import { isFileRange, isLockedForRead, isLockedForWrite } from '../file-range.ts'
+import { fitsInFile, isLockedForRead, isLockedForWrite } from '../file-range.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 /** 3.3.3: ServerSideCopyMaxNumberofChunks, -MaxChunkSize and -MaxDataSize, as Windows has them. */
@@ -105,7 +105,8 @@ async function copyChunks(source: Open, target: Open, chunks: readonly SrvCopych
   let total = 0
   for (const [index, chunk] of chunks.entries()) {
     const refusal = checkChunk(source, target, chunk, size)
-    if (refusal !== undefined) return index === 0 ? fail(refusal) : respond(index, 0, total, refusal)
+    // 3.3.5.15.6.2: the response says how far it came.
+    if (refusal !== undefined) return respond(index, 0, total, refusal)
     const range = { offset: Number(chunk.sourceOffset), length: chunk.length }
     total += await target.file.handle.copyFrom(source.file.handle, range, Number(chunk.targetOffset))
   }
@@ -114,7 +115,7 @@ async function copyChunks(source: Open, target: Open, chunks: readonly SrvCopych
 
 function checkChunk(source: Open, target: Open, chunk: SrvCopychunk, sourceSize: number): NtStatus | undefined {
   const { sourceOffset, targetOffset, length } = chunk
-  if (!isFileRange(sourceOffset, length) || !isFileRange(targetOffset, length)) return Status.INVALID_PARAMETER
+  if (!fitsInFile(sourceOffset, length) || !fitsInFile(targetOffset, length)) return Status.INVALID_PARAMETER
   // 3.3.5.15.6: "the range ... exceeds the size of the source".
   if (sourceOffset + BigInt(length) > BigInt(sourceSize)) return Status.INVALID_VIEW_SIZE
   const isLocked =

@@ -10,6 +10,7 @@ import {
   type IoctlRequest,
   type IoctlResponse,
 } from '../../messages/ioctl.ts'
+import { RELATED_FILE_ID } from '../../messages/structure.ts'
 import { fail, type Outcome } from '../../outcome.ts'
 import { Status } from '../../status.ts'
 import { duplicateExtents } from './clone.ts'
@@ -75,6 +76,8 @@ function runIoctl(
   // 3.3.5.15: "If the Flags field ... is not SMB2_0_IOCTL_IS_FSCTL, the server MUST fail the request".
   if ((request.flags & IOCTL_FLAG_IS_FSCTL) === 0) return fail(Status.NOT_SUPPORTED)
   const handler = HANDLERS.get(request.ctlCode)
+  // 3.3.5.15: these take no handle, and Windows refuses one.
+  if (handler?.withoutOpen === true && !isAllOnes(request)) return fail(Status.INVALID_PARAMETER)
   if (handler === undefined) return refuse(context, request)
   if (handler.on !== 'any' && (handler.on === 'pipe') !== context.open.isPipe) {
     return fail(Status.INVALID_DEVICE_REQUEST)
@@ -83,6 +86,10 @@ function runIoctl(
   return outcome instanceof Promise
     ? outcome.then((settled) => respond(request, settled))
     : respond(request, outcome)
+}
+
+function isAllOnes({ fileId }: IoctlRequest): boolean {
+  return fileId.persistent === RELATED_FILE_ID.persistent && fileId.volatile === RELATED_FILE_ID.volatile
 }
 
 /** What is not served, said as a file system that does not know it would. */

@@ -12,7 +12,7 @@ import {
 } from '../../messages/ioctl/file-ranges.ts'
 import { fail } from '../../outcome.ts'
 import { Status } from '../../status.ts'
-import { isFileRange, isLockedForWrite } from '../file-range.ts'
+import { fitsInFile, isLockedForWrite } from '../file-range.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 const RANGE_BYTES = 16
@@ -40,7 +40,7 @@ export const setZeroData: IoctlHandler = {
     if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
     const { fileOffset, beyondFinalZero } = decodeZeroData(new Reader(request.input))
     const length = beyondFinalZero - fileOffset
-    if (fileOffset < 0n || length < 0n || !isFileRange(beyondFinalZero, 0)) {
+    if (fileOffset < 0n || length < 0n || !fitsInFile(beyondFinalZero, 0)) {
       return fail(Status.INVALID_PARAMETER)
     }
     if (isLockedForWrite(open, fileOffset, length)) return fail(Status.FILE_LOCK_CONFLICT)
@@ -53,7 +53,7 @@ export const queryAllocatedRanges: IoctlHandler = {
   on: 'file',
   async run({ open }, request) {
     if (!open.grants(FileAccess.READ_DATA)) return fail(Status.ACCESS_DENIED)
-    if (open.isDirectory || request.input.length !== RANGE_BYTES) return fail(Status.INVALID_PARAMETER)
+    if (open.isDirectory || request.input.length < RANGE_BYTES) return fail(Status.INVALID_PARAMETER)
     const asked = decodeAllocatedRange(new Reader(request.input))
     if (asked.fileOffset < 0n || asked.length < 0n || asked.fileOffset + asked.length > 0x7fff_ffff_ffff_ffffn) {
       return fail(Status.INVALID_PARAMETER)

@@ -1,0 +1,135 @@
+/** The composition root: configuration, accounts, storage, protocols and transport become one running server. */
+
+import { BufferPool } from '../../protocols/transport/buffer-pool.ts'
+import { createEnvironment } from '../../protocols/transport/environment.ts'
+import { DIRECT_TCP } from '../../protocols/transport/framer.ts'
+import { listen, type Listener } from '../../protocols/transport/listener.ts'
+import type { LogLevel, Server, Share } from '../../protocols/smb2/state/server.ts'
+import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
+import type { FileSystem } from '../../storage/file-system.ts'
+import { createPosixFileSystem } from '../../storage/posix/file-system.ts'
+import { createWorkerPool, type WorkerPool } from '../../storage/posix/worker-pool.ts'
+import type { Configuration, ShareConfiguration } from '../config/types.ts'
+import { servedShares } from './not-built.ts'
+import type { RunningServer, StartOptions, StartServer } from './running-server.ts'
+import { serverGuid } from './server-guid.ts'
+import { diskShare, pipeShare } from './shares.ts'
+import { closeFileById, closeSessionById, createSmbEngine, createSmbServer, shareList } from './smb-server.ts'
+import { smbStatus } from './smb-status.ts'
+
+/** The storage of all shares: one file system for each served folder, kept over reloads. */
+class ShareStorage {
+  readonly #workers: WorkerPool
+  readonly #byPath = new Map<string, FileSystem>()
+
+  constructor(workers: WorkerPool) {
+    this.#workers = workers
+  }
+
+  async open(path: string): Promise<FileSystem> {
+    const known = this.#byPath.get(path)
+    if (known !== undefined) return known
+    const fileSystem = await createPosixFileSystem({ root: path, workers: this.#workers })
+    this.#byPath.set(path, fileSystem)
+    return fileSystem
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.#byPath.values(), (fileSystem) => fileSystem.close()))
+    await this.#workers.close()
+  }
+}
+
+export const startServer: StartServer = async (options) => {
+  const storage = new ShareStorage(createWorkerPool())
+  try {
+    return await start(options, storage)
+  } catch (error) {
+    await storage.close()
+    throw error
+  }
+}
+
+async function start(options: StartOptions, storage: ShareStorage): Promise<RunningServer> {
+  const { configuration, log } = options
+  const environment = createEnvironment()
+  const pool = new BufferPool()
+  const server = createSmbServer({
+    configuration,
+    serverGuid: await serverGuid(configuration.server.stateDir),
+    environment,
+    payloads: pool,
+    sources: options,
+    shares: await makeShares(configuration, options, storage),
+    log: (level, message, details) => logAs(log, level, message, details),
+  })
+  const listener = await listen({
+    addresses: configuration.smb.enabled ? configuration.smb.listen : [],
+    engine: createSmbEngine(server, configuration),
+    format: DIRECT_TCP,
+    pool,
+    maximumConnections: configuration.smb.maxConnections,
+    maximumConnectionsPerAddress: configuration.smb.maxConnectionsPerAddress,
+    onError: (message) => log.warn(message),
+  })
+  return runningServer(options, storage, server, listener)
+}
+
+function logAs(
+  log: StartOptions['log'],
+  level: LogLevel,
+  message: string,
+  details: Record<string, unknown> | undefined,
+): void {
+  const { error, ...rest } = details ?? {}
+  log[level](error === undefined ? rest : { ...rest, err: error }, message)
+}
+
+async function makeShares(
+  configuration: Configuration,
+  options: StartOptions,
+  storage: ShareStorage,
+): Promise<Share[]> {
+  const shares: Share[] = [pipeShare(configuration, options)]
+  for (const share of servedShares(configuration)) {
+    const fileSystem = await storage.open(share.path ?? '')
+    warnOfMissingFeatures(share, fileSystem, options)
+    shares.push(diskShare(share, fileSystem, options))
+  }
+  return shares
+}
+
+function warnOfMissingFeatures(share: ShareConfiguration, fileSystem: FileSystem, { log }: StartOptions): void {
+  if (fileSystem.features.extendedAttributes) return
+  log.warn(
+    `share "${share.name}": the file system of ${share.path} has no user extended attributes; ` +
+      'named streams, DOS attributes and security descriptors cannot be kept there',
+  )
+}
+
+function runningServer(
+  options: StartOptions,
+  storage: ShareStorage,
+  server: Server,
+  listener: Listener,
+): RunningServer {
+  let served = servedShares(options.configuration)
+  return {
+    listeners: listener.addresses.map((address) => ({ protocol: 'smb', address })),
+    shares: () => served.map(({ name, path }) => ({ name, path: path ?? '' })),
+    async reload(configuration) {
+      const shares = await makeShares(configuration, options, storage)
+      server.shareList = shareList(shares)
+      served = servedShares(configuration)
+    },
+    status: () => smbStatus(server),
+    closeSession: (id) => closeSessionById(server, id),
+    closeFile: (id) => closeFileById(server, id),
+    async close() {
+      await listener.close()
+      const sessions = Array.from(server.globalSessionTable.values())
+      await Promise.all(sessions.map((session) => tearDownSession(server, session)))
+      await storage.close()
+    },
+  }
+}

@@ -1,0 +1,118 @@
+/** The SMB server's global state (MS-SMB2 3.3.1.5) from the configuration. */
+
+import { getegid, geteuid, getgroups } from 'node:process'
+import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
+import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
+import { closeOpen } from '../../protocols/smb2/commands/close-open.ts'
+import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
+import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
+import {
+  DEFAULT_LIMITS,
+  type Log,
+  type PayloadPool,
+  type Server,
+  type ServerSettings,
+  type Share,
+} from '../../protocols/smb2/state/server.ts'
+import type { Engine, Environment } from '../../protocols/transport/engine.ts'
+import { filetimeOfMilliseconds } from '../../protocols/wire/filetime.ts'
+import type { Identity } from '../../storage/file-system.ts'
+import { NodeTable } from '../../storage/sharing/node-table.ts'
+import { addressAllowed } from '../config/addresses.ts'
+import type { Configuration } from '../config/types.ts'
+import { createIdentityMap } from './identity-map.ts'
+import { createLoginThrottle } from './login-throttle.ts'
+import { hostInterfaces } from './network-interfaces.ts'
+import type { AccountSources } from './shares.ts'
+import { openIdText, sessionIdText } from './smb-status.ts'
+
+export interface SmbServerOptions {
+  readonly configuration: Configuration
+  readonly serverGuid: Buffer
+  readonly environment: Environment
+  readonly payloads: PayloadPool
+  readonly sources: AccountSources
+  readonly shares: readonly Share[]
+  readonly log: Log
+}
+
+const DIALECTS: Readonly<Record<Configuration['smb']['minProtocol'], number>> = {
+  '2.0.2': Dialect.SMB_2_0_2,
+  '2.1': Dialect.SMB_2_1,
+  '3.0': Dialect.SMB_3_0,
+  '3.0.2': Dialect.SMB_3_0_2,
+  '3.1.1': Dialect.SMB_3_1_1,
+}
+
+export function createSmbServer(options: SmbServerOptions): Server {
+  const { configuration, environment, sources, serverGuid } = options
+  return {
+    counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
+    serverGuid,
+    serverStartTime: filetimeOfMilliseconds(environment.now()),
+    settings: settingsOf(configuration),
+    limits: DEFAULT_LIMITS,
+    environment,
+    log: options.log,
+    payloads: options.payloads,
+    shareList: shareList(options.shares),
+    globalSessionTable: new Map(),
+    globalOpenTable: new Map(),
+    nodes: new NodeTable(),
+    changes: new ChangeBus(),
+    connectionList: new Set(),
+    lookup: (user) => sources.accounts.find(user),
+    self: ownIdentity(),
+    identities: createIdentityMap(serverGuid),
+    networkInterfaces: hostInterfaces,
+    loginThrottle: createLoginThrottle(() => environment.now()),
+  }
+}
+
+/** Server.ShareList of these shares: names are compared without regard to case. */
+export function shareList(shares: readonly Share[]): ReadonlyMap<string, Share> {
+  return new Map(shares.map((share) => [share.name.toLowerCase(), share]))
+}
+
+function settingsOf({ server, smb }: Configuration): ServerSettings {
+  return {
+    name: server.name,
+    workgroup: server.workgroup,
+    comment: server.comment,
+    minimumDialect: DIALECTS[smb.minProtocol],
+    maximumDialect: DIALECTS[smb.maxProtocol],
+    requireMessageSigning: smb.signing === 'required',
+    encryption: smb.encryption,
+    guest: smb.guest,
+    anonymous: smb.anonymous,
+    sessionTimeoutSeconds: smb.sessionTimeout,
+  }
+}
+
+function ownIdentity(): Identity {
+  return { uid: geteuid?.() ?? 0, gid: getegid?.() ?? 0, groups: getgroups?.() ?? [] }
+}
+
+export function createSmbEngine(server: Server, { smb }: Configuration): Engine {
+  return createSmb2Engine(server, (peer) => addressAllowed(peer.remoteAddress, smb.hostsAllow, smb.hostsDeny))
+}
+
+/** `poolhouse session close`. @returns false when there is no such session */
+export function closeSessionById(server: Server, id: string): boolean {
+  for (const session of server.globalSessionTable.values()) {
+    if (sessionIdText(session) !== id) continue
+    tearDownSession(server, session).catch((error) => server.log('error', 'a session did not close', { error }))
+    return true
+  }
+  return false
+}
+
+/** `poolhouse file close`. @returns false when there is no such open */
+export function closeFileById(server: Server, id: string): boolean {
+  for (const open of server.globalOpenTable.values()) {
+    if (openIdText(open) !== id) continue
+    closeOpen(server, open).catch((error) => server.log('error', 'a file did not close', { error }))
+    return true
+  }
+  return false
+}

@@ -1,0 +1,80 @@
+/** What the SMB server's tables say on the status page. */
+
+import { FileAccess } from '../../protocols/smb2/fscc/access.ts'
+import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
+import type { Open } from '../../protocols/smb2/state/open.ts'
+import type { Server } from '../../protocols/smb2/state/server.ts'
+import type { Session } from '../../protocols/smb2/state/session.ts'
+import type { OpenStatus, ServerStatus, SessionStatus, TreeConnectStatus } from '../status/server-status.ts'
+
+const MILLISECONDS_PER_SECOND = 1000
+
+export const DIALECT_NAMES: ReadonlyMap<number, string> = new Map([
+  [Dialect.SMB_2_0_2, '2.0.2'],
+  [Dialect.SMB_2_1, '2.1'],
+  [Dialect.SMB_3_0, '3.0'],
+  [Dialect.SMB_3_0_2, '3.0.2'],
+  [Dialect.SMB_3_1_1, '3.1.1'],
+])
+
+export function smbStatus(server: Server): ServerStatus {
+  const sessions = Array.from(server.globalSessionTable.values())
+  return {
+    sessions: sessions.map((session) => sessionStatus(server, session)),
+    treeConnects: sessions.flatMap(treeConnects),
+    opens: Array.from(server.globalOpenTable.values(), openStatus),
+    totals: { ...server.counters },
+  }
+}
+
+export function sessionIdText(session: Session): string {
+  return session.sessionId.toString(16)
+}
+
+export function openIdText(open: Open): string {
+  return open.fileId.volatile.toString(16)
+}
+
+function isoTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString()
+}
+
+function sessionStatus(server: Server, session: Session): SessionStatus {
+  const [connection] = session.channelList.keys()
+  return {
+    id: sessionIdText(session),
+    protocol: 'smb',
+    user: session.principal?.user ?? '',
+    address: connection?.peer.remoteAddress ?? '',
+    dialect: DIALECT_NAMES.get(session.dialect) ?? '',
+    signed: session.signingRequired,
+    encrypted: session.encryptData,
+    since: isoTime(session.creationTime),
+    idleSeconds: Math.floor((server.environment.now() - session.idleTime) / MILLISECONDS_PER_SECOND),
+  }
+}
+
+function treeConnects(session: Session): TreeConnectStatus[] {
+  return Array.from(session.treeConnectTable.values(), (treeConnect) => ({
+    sessionId: sessionIdText(session),
+    share: treeConnect.share.name,
+    since: isoTime(treeConnect.creationTime),
+  }))
+}
+
+function openStatus(open: Open): OpenStatus {
+  const letter = (rights: number, text: string): string => (open.grantsAny(rights) ? text : '')
+  return {
+    id: openIdText(open),
+    sessionId: sessionIdText(open.session),
+    share: open.treeConnect.share.name,
+    path: open.pathName.replaceAll('\\', '/'),
+    access:
+      letter(FileAccess.READ_DATA | FileAccess.EXECUTE, 'r') +
+      letter(FileAccess.WRITE_DATA | FileAccess.APPEND_DATA, 'w') +
+      letter(FileAccess.DELETE, 'd'),
+    locks: open.lockCount,
+    caching: '',
+    since: isoTime(open.creationTime),
+  }
+}
