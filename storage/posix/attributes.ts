@@ -2,19 +2,26 @@
 
 import { StorageError } from '../errors.ts'
 import type { AttributeChanges, Nanoseconds } from '../file-system.ts'
-import { OWN_PREFIX } from '../metadata/reserved.ts'
 import { check, Errno } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
-import { assertMayChange, isOwner, mayChange, placeOf, readRecord, storeDosAttributes } from './metadata.ts'
+import {
+  assertMayChange,
+  isOwner,
+  mayChange,
+  placeOf,
+  readRecord,
+  SECURITY_DESCRIPTOR_XATTR,
+  storeDosAttributes,
+  storedDescriptor,
+} from './metadata.ts'
 import { chmod, chown, ftruncate, procPath, utimens } from './native.ts'
 import { shareOf } from './share.ts'
 import type { Share } from './share-type.ts'
 import { dosAttributesOf, setStreamSize, typeOf } from './stat-record.ts'
 import { emptyStream, removeAllStreams, streamSizeOf } from './streams.ts'
-import { readXattr, writeXattr } from './xattr.ts'
+import { writeXattr } from './xattr.ts'
 
-const SECURITY_DESCRIPTOR = `${OWN_PREFIX}sd`
 /** "The specified file is not changed" in tv_nsec of utimensat(2). */
 const UTIME_OMIT = 0x3fff_fffe
 const TIMESPEC_BYTES = 16
@@ -102,7 +109,7 @@ export function overwrite(job: { node: NodeReference; dosAttributes: number }): 
 }
 
 export function readSecurityDescriptor(node: NodeReference): Uint8Array | undefined {
-  return asServer(() => readXattr(placeOf(node), SECURITY_DESCRIPTOR))
+  return asServer(() => storedDescriptor(node))
 }
 
 export function writeSecurityDescriptor(job: { node: NodeReference; descriptor: Uint8Array }): void {
@@ -111,6 +118,6 @@ export function writeSecurityDescriptor(job: { node: NodeReference; descriptor: 
     if (!shareOf(node.share).extendedAttributes) throw new StorageError('not-supported')
     // MS-DTYP 2.4.3 WRITE_DAC: the owner's alone where nothing was granted.
     if (!isOwner(readRecord(node))) throw new StorageError('not-permitted', 'not the owner')
-    asServer(() => writeXattr(placeOf(node), SECURITY_DESCRIPTOR, Buffer.from(job.descriptor)))
+    asServer(() => writeXattr(placeOf(node), SECURITY_DESCRIPTOR_XATTR, Buffer.from(job.descriptor)))
   })
 }

@@ -18,12 +18,7 @@ export async function copyKernel(workers: WorkerPool, key: number, job: CopyJob)
   let bytes = 0
   while (bytes < job.length) {
     const length = Math.min(KERNEL_PIECE_BYTES, job.length - bytes)
-    const piece = {
-      ...job,
-      at: job.at + bytes,
-      toAt: job.toAt + bytes,
-      length,
-    }
+    const piece = { ...job, at: job.at + bytes, toAt: job.toAt + bytes, length }
     const copied = await workers.run(key, 'copy', piece)
     if (copied < 0) return { bytes, needsPlain: true }
     if (copied === 0) break

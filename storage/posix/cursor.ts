@@ -25,10 +25,7 @@ export class PosixCursor implements DirectoryCursor {
 
   async next(count: number): Promise<readonly DirectoryEntry[]> {
     if (this.#isDone || this.#isClosed || count < 1) return []
-    const page = await this.#workers.run(this.#key, 'nextPage', {
-      cursor: this.#id,
-      count,
-    })
+    const page = await this.#workers.run(this.#key, 'nextPage', { cursor: this.#id, count })
     this.#isDone = page.done
     const records = Buffer.from(page.records.buffer, page.records.byteOffset, page.records.byteLength)
     return page.names.map((name, index) => {

@@ -42,10 +42,7 @@ class PosixFileSystem implements FileSystem {
     // All jobs on one directory's entries go to one worker, which has its index.
     const entryKey = hashOf(normalKey(splitPath(request.path).parent))
     const { workers, volume } = this.#context
-    const reply = await workers.run(entryKey, 'open', {
-      ...request,
-      share: this.#share.id,
-    })
+    const reply = await workers.run(entryKey, 'open', { ...request, share: this.#share.id })
     if (!reply.ok) return reply
     const record = Buffer.from(reply.record.buffer, reply.record.byteOffset, reply.record.byteLength)
     const stat = decodeStat(record, 0, volume)
@@ -73,7 +70,9 @@ class PosixFileSystem implements FileSystem {
       stat,
       ...(reply.stream !== undefined && { stream: streamOfXattr(reply.stream) ?? '' }),
       ...(reply.permissions !== undefined && { permissions: reply.permissions }),
-      ...(reply.securityDescriptor !== undefined && { securityDescriptor: Buffer.from(reply.securityDescriptor) }),
+      ...(reply.securityDescriptor !== undefined && {
+        securityDescriptor: Buffer.from(reply.securityDescriptor),
+      }),
     }
   }
 

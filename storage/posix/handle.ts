@@ -125,10 +125,7 @@ export class PosixHandle implements FileHandle {
     await this.#use(async () => {
       this.#assertData(this.#open.writable)
       if (this.#node.stream === undefined) {
-        await this.#context.workers.run(this.#open.nodeKey, 'setAllocation', {
-          node: this.#node,
-          bytes,
-        })
+        await this.#context.workers.run(this.#open.nodeKey, 'setAllocation', { node: this.#node, bytes })
       } else if (bytes < (await this.#size())) {
         await this.#setSize(bytes)
       }
@@ -170,18 +167,9 @@ export class PosixHandle implements FileHandle {
         if (source.#node.stream !== undefined || this.#node.stream !== undefined) {
           return await copyPlain(source, this, from, to)
         }
-        const job = {
-          from: source.#node,
-          to: this.#node,
-          at: from.offset,
-          toAt: to,
-          length: from.length,
-        }
+        const job = { from: source.#node, to: this.#node, at: from.offset, toAt: to, length: from.length }
         const copied = await copyKernel(this.#context.workers, this.#open.nodeKey, job)
-        const rest = {
-          offset: from.offset + copied.bytes,
-          length: from.length - copied.bytes,
-        }
+        const rest = { offset: from.offset + copied.bytes, length: from.length - copied.bytes }
         if (!copied.needsPlain) return copied.bytes
         return copied.bytes + (await copyPlain(source, this, rest, to + copied.bytes))
       })
@@ -200,13 +188,7 @@ export class PosixHandle implements FileHandle {
         }
         // FICLONERANGE would take 0 as "up to the end".
         if (from.length === 0) return
-        const job = {
-          from: source.#node,
-          to: this.#node,
-          at: from.offset,
-          toAt: to,
-          length: from.length,
-        }
+        const job = { from: source.#node, to: this.#node, at: from.offset, toAt: to, length: from.length }
         await this.#context.workers.run(this.#open.nodeKey, 'clone', job)
       })
     })
@@ -219,18 +201,12 @@ export class PosixHandle implements FileHandle {
   async extendedAttributes(): Promise<readonly ExtendedAttribute[]> {
     this.#assertAttributes()
     const attributes = await this.#job('listEas', this.#node)
-    return attributes.map(({ name, value }) => ({
-      name,
-      value: Buffer.from(value),
-    }))
+    return attributes.map(({ name, value }) => ({ name, value: Buffer.from(value) }))
   }
 
   async setExtendedAttributes(attributes: readonly ExtendedAttribute[]): Promise<void> {
     this.#assertAttributes()
-    const copies = attributes.map(({ name, value }) => ({
-      name,
-      value: new Uint8Array(value),
-    }))
+    const copies = attributes.map(({ name, value }) => ({ name, value: new Uint8Array(value) }))
     await this.#job('setEas', { node: this.#node, attributes: copies })
   }
 
@@ -241,10 +217,7 @@ export class PosixHandle implements FileHandle {
 
   async setSecurityDescriptor(descriptor: Buffer): Promise<void> {
     this.#assertAttributes()
-    await this.#job('writeSecurityDescriptor', {
-      node: this.#node,
-      descriptor: new Uint8Array(descriptor),
-    })
+    await this.#job('writeSecurityDescriptor', { node: this.#node, descriptor: new Uint8Array(descriptor) })
   }
 
   async compressed(): Promise<boolean> {
@@ -276,10 +249,7 @@ export class PosixHandle implements FileHandle {
       }
       const { workers, volume } = this.#context
       const { entryKey } = this.#open
-      const id = await workers.run(entryKey, 'beginListing', {
-        node: this.#node,
-        ...request,
-      })
+      const id = await workers.run(entryKey, 'beginListing', { node: this.#node, ...request })
       const cursor = new PosixCursor(workers, entryKey, id, volume, () => this.#cursors.delete(cursor))
       this.#cursors.add(cursor)
       return cursor
@@ -292,10 +262,7 @@ export class PosixHandle implements FileHandle {
       const { entryKey, nodeKey } = this.#open
       const job = { node: this.#node, ...request }
       if (this.#node.stream === undefined) return await workers.run(entryKey, 'rename', job)
-      this.#node = {
-        ...this.#node,
-        stream: await workers.run(nodeKey, 'renameStream', job),
-      }
+      this.#node = { ...this.#node, stream: await workers.run(nodeKey, 'renameStream', job) }
       return await workers.run(entryKey, 'currentPath', this.#node)
     })
   }
@@ -363,17 +330,11 @@ export class PosixHandle implements FileHandle {
   async #setSize(size: number): Promise<void> {
     const { workers } = this.#context
     if (this.#node.stream === undefined) {
-      await workers.run(this.#open.nodeKey, 'setSize', {
-        node: this.#node,
-        size,
-      })
+      await workers.run(this.#open.nodeKey, 'setSize', { node: this.#node, size })
       return
     }
     this.#limitStream(size)
-    await workers.run(this.#open.nodeKey, 'setSizeOfStream', {
-      node: this.#node,
-      size,
-    })
+    await workers.run(this.#open.nodeKey, 'setSizeOfStream', { node: this.#node, size })
   }
 
   #assertData(allowed: boolean): void {

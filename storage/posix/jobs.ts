@@ -30,6 +30,7 @@ export interface Opened {
   readonly path: string
   readonly record: Uint8Array
   readonly permissions: Permissions | undefined
+  readonly securityDescriptor: Uint8Array | undefined
 }
 
 /** Expected failures come back as values: a throw through a message costs more than the open. */

@@ -180,12 +180,7 @@ class PageWriter {
 
   finish(done: boolean): Page {
     const bytes = this.#names.length * RECORD_BYTES
-    return {
-      names: this.#names,
-      records: this.#records.subarray(0, bytes),
-      targets: this.#targets,
-      done,
-    }
+    return { names: this.#names, records: this.#records.subarray(0, bytes), targets: this.#targets, done }
   }
 
   /** '..' of the root is the root: nothing above it is shown. */

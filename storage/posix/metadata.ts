@@ -5,12 +5,15 @@ import { StorageError } from '../errors.ts'
 import type { ExtendedAttribute, Nanoseconds } from '../file-system.ts'
 import { DOS_ATTRIBUTES_XATTR, decodeDosAttributes, encodeDosAttributes } from '../metadata/dos-attributes.ts'
 import { extendedAttributesSize } from '../metadata/ea-size.ts'
-import { eaOfXattr } from '../metadata/reserved.ts'
+import { eaOfXattr, OWN_PREFIX } from '../metadata/reserved.ts'
 import { check } from './errno.ts'
 import { actingUid, asServer, isSuperuser } from './identity.ts'
 import { mayAccess, statOf } from './native.ts'
 import { birthTimeOf, dosAttributesOf, newRecord, ownerOf, setMetadata, typeOf } from './stat-record.ts'
 import { listXattrs, peekXattr, readXattr, writeXattr, type XattrPlace } from './xattr.ts'
+
+/** A self-relative security descriptor, as a client sent it. */
+export const SECURITY_DESCRIPTOR_XATTR = `${OWN_PREFIX}sd`
 
 /** A file that a worker works on: its descriptor, and whether that was opened with O_PATH. */
 export interface Node {
@@ -34,11 +37,7 @@ export function addMetadata(place: XattrPlace, record: Buffer): void {
   }
   const stored = names.includes(DOS_ATTRIBUTES_XATTR) ? peekReadable(place, DOS_ATTRIBUTES_XATTR) : undefined
   const { dosAttributes = 0, birthTime } = stored === undefined ? {} : decodeDosAttributes(stored)
-  setMetadata(record, {
-    dosAttributes,
-    birthTime,
-    eaSize: extendedAttributesSize(readEas(place, names)),
-  })
+  setMetadata(record, { dosAttributes, birthTime, eaSize: extendedAttributesSize(readEas(place, names)) })
 }
 
 /** A server without root may be kept from a value that it may list: that is as if there were none. */
@@ -60,6 +59,12 @@ export function readEas(place: XattrPlace, names = listXattrs(place)): readonly 
     if (name !== undefined && value !== undefined) attributes.push({ name, value })
   }
   return attributes
+}
+
+/** The security descriptor stored with a file, as memory of its own. Runs as the server. */
+export function storedDescriptor(node: Node): Uint8Array | undefined {
+  const value = peekXattr(placeOf(node), SECURITY_DESCRIPTOR_XATTR)
+  return value === undefined ? undefined : new Uint8Array(value)
 }
 
 /** All that is known of an open file. Reads as the server: to know attributes no account needs more than the way there. */

@@ -7,7 +7,7 @@ import { createEntry, type Found } from './create.ts'
 import { check, Errno } from './errno.ts'
 import { actAs } from './identity.ts'
 import type { OpenJob, OpenReply } from './jobs.ts'
-import { addMetadata, isOwner, placeOf } from './metadata.ts'
+import { addMetadata, isOwner, placeOf, storedDescriptor } from './metadata.ts'
 import { close, mayAccess, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY, reopen, statOf } from './native.ts'
 import { findEntry, openDirectory, openDirectoryExact, openExact } from './resolve.ts'
 import { clientPath, diskComponents, joinPath, shareOf } from './share.ts'
@@ -35,10 +35,7 @@ function openOrThrow(share: Share, job: OpenJob): OpenReply {
       found = findOrCreate(share, job, components)
       const stream = job.stream === undefined ? undefined : openStream(share, job, job.stream, found)
       if (stream === undefined) openForData(job, found)
-      return {
-        permissions: job.wantPermissions ? permissionsOf(share, found) : undefined,
-        stream,
-      }
+      return { permissions: job.wantPermissions ? permissionsOf(share, found) : undefined, stream }
     })
     if (found === undefined) throw new Error('nothing was opened')
     // As the server: to know attributes no account needs more than the way there.
@@ -54,6 +51,7 @@ function openOrThrow(share: Share, job: OpenJob): OpenReply {
       path: clientPath(share, found.path),
       record: found.record,
       permissions,
+      securityDescriptor: job.wantPermissions && !found.created ? storedDescriptor(found) : undefined,
     }
   } catch (error) {
     if (found !== undefined) closeFound(found)

@@ -48,12 +48,7 @@ export function openRoot(path: string): ProbedRoot {
     const record = newRecord()
     check(statOf(root, record), 'statx')
     const device = deviceOf(record)
-    return {
-      root,
-      device,
-      volumeId: volumeIdOf(root, device),
-      features: probe(root),
-    }
+    return { root, device, volumeId: volumeIdOf(root, device), features: probe(root) }
   } catch (error) {
     close(root)
     throw error

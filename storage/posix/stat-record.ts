@@ -40,11 +40,7 @@ const PERMISSION_BITS = 0o7777
 const HIGH = 0x1_0000_0000
 
 /** File types in st_mode, shifted right by 12. */
-const TYPES: Readonly<Record<number, FileType>> = {
-  4: 'directory',
-  8: 'file',
-  10: 'symlink',
-}
+const TYPES: Readonly<Record<number, FileType>> = { 4: 'directory', 8: 'file', 10: 'symlink' }
 
 export function newRecord(): Buffer {
   return Buffer.alloc(RECORD_BYTES)

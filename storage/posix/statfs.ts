@@ -6,14 +6,7 @@ import { fstatfs } from './native.ts'
 import { ALLOCATION_UNIT_BYTES } from './stat-record.ts'
 
 /** struct statfs on 64-bit Linux: offsets in bytes. */
-const Statfs = {
-  type: 0,
-  blockSize: 8,
-  blocks: 16,
-  free: 24,
-  available: 32,
-  id: 56,
-} as const
+const Statfs = { type: 0, blockSize: 8, blocks: 16, free: 24, available: 32, id: 56 } as const
 const STATFS_BYTES = 120
 
 const buffer = Buffer.alloc(STATFS_BYTES)

@@ -181,11 +181,7 @@ export function listStreams(node: NodeReference): readonly StreamEntry[] {
 }
 
 function streamEntry(name: string, size: number): StreamEntry {
-  return {
-    name,
-    size,
-    allocated: Math.ceil(size / ALLOCATION_UNIT_BYTES) * ALLOCATION_UNIT_BYTES,
-  }
+  return { name, size, allocated: Math.ceil(size / ALLOCATION_UNIT_BYTES) * ALLOCATION_UNIT_BYTES }
 }
 
 /** FILE_OVERWRITE: the file's named streams go. */

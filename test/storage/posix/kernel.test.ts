@@ -12,6 +12,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import {
   DosAttribute,
@@ -439,4 +440,31 @@ t.test('handles and pools that are closed', async (t) => {
   await pool.close()
   await t.rejects(createPosixFileSystem({ root, workers: pool }), { code: 'stale' })
   t.throws(() => createWorkerPool({ size: 0 }), RangeError)
+})
+
+t.test('a worker that fails is replaced', async (t) => {
+  const pool = createWorkerPool({ size: 1 })
+  const root = await temporaryDirectory(t)
+  const threads = new Set<Worker>()
+  const { postMessage } = Worker.prototype
+  Worker.prototype.postMessage = function (this: Worker, ...args) {
+    threads.add(this)
+    postMessage.apply(this, args)
+  }
+  t.teardown(() => {
+    Worker.prototype.postMessage = postMessage
+  })
+  const fs = await createPosixFileSystem({ root, workers: pool })
+  const outcome = await fs.open({ ...request('file'), disposition: 'create', read: true, write: true })
+  if (!outcome.ok) throw new Error(outcome.error)
+  const [thread] = threads
+  const lost = outcome.handle.stat()
+  const ended = thread?.terminate()
+  await t.rejects(lost, { code: 'io' }, 'what it was doing is lost')
+  await ended
+  t.equal((await outcome.handle.stat()).type, 'file', 'handles live on')
+  t.ok((await fs.open({ ...request('FILE'), read: true })).ok)
+  t.ok(threads.size > 1, 'by another')
+  await fs.close()
+  await pool.close()
 })
