@@ -18,6 +18,7 @@ import type { Engine, Environment } from '../../protocols/transport/engine.ts'
 import { filetimeOfMilliseconds } from '../../protocols/wire/filetime.ts'
 import type { Identity } from '../../storage/file-system.ts'
 import { NodeTable } from '../../storage/sharing/node-table.ts'
+import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
 import { addressAllowed } from '../config/addresses.ts'
 import type { Configuration } from '../config/types.ts'
 import { createIdentityMap } from './identity-map.ts'
@@ -59,6 +60,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
     nodes: new NodeTable(),
+    tunnel: new TunnelCache(),
     changes: new ChangeBus(),
     connectionList: new Set(),
     lookup: (user) => sources.accounts.find(user),

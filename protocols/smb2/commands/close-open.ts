@@ -5,6 +5,7 @@ import type { FileHandle } from '../../../storage/file-system.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import type { Open, SharedFile } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
+import { rememberName } from './tunnel.ts'
 
 /**
  * Closes an open; a second call waits for the first.
@@ -40,7 +41,10 @@ async function detach(server: Server, open: Open): Promise<void> {
   if (requester === undefined) return
   try {
     await remove(open, requester, removeFile !== undefined)
-    if (removeFile !== undefined) publishRemoval(server, open)
+    if (removeFile !== undefined) {
+      rememberName(server, open, requester.path)
+      publishRemoval(server, open)
+    }
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
     // A directory that was filled in between stays, and so does a file that someone else removed or moved.

@@ -23,8 +23,8 @@ import { tearDownSession } from './teardown.ts'
 type Failed = Extract<AcceptorResult, { kind: 'failed' }>
 type Done = Extract<AcceptorResult, { kind: 'done' }>
 
-/** The high half of a SessionId is random, so that ids of an earlier run of the server are not met again. */
-const RANDOM_ID_BYTES = 8
+/** Random, so that ids of an earlier run are hardly met again; 32 bits, since some clients keep no more. */
+const RANDOM_ID_BYTES = 4
 const MILLISECONDS_PER_SECOND = 1000
 
 export const sessionSetup = command<SessionSetupResponse, SessionSetupRequest>({
@@ -84,8 +84,8 @@ function findOrMakeSession(context: CommandContext): Session | Outcome<never> {
 
 function newSessionId(server: Server): bigint {
   for (;;) {
-    const id = server.environment.random(RANDOM_ID_BYTES).readBigUInt64LE()
-    if (id !== 0n && id !== 0xffff_ffff_ffff_ffffn && !server.globalSessionTable.has(id)) return id
+    const id = BigInt(server.environment.random(RANDOM_ID_BYTES).readUInt32LE())
+    if (id !== 0n && !server.globalSessionTable.has(id)) return id
   }
 }
 

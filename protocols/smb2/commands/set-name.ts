@@ -10,6 +10,7 @@ import type { Server } from '../state/server.ts'
 import { type NtStatus, Status } from '../status.ts'
 import { parseName, pathNameOf } from './create/name.ts'
 import { movePaths, renameConflict } from './node-claim.ts'
+import { rememberName } from './tunnel.ts'
 
 export async function renameFile(
   context: CommandContext,
@@ -40,6 +41,7 @@ async function renamePath(
   const after = await handle.rename({ to: target, replace })
   movePaths(server, shared.root, before, after)
   movePathNames(server, shared.root)
+  rememberName(server, open, before)
   publishRename(server, open, before, after)
   return ok({})
 }

@@ -3,6 +3,7 @@
 import type { Credential } from '../../auth/acceptor.ts'
 import type { Environment } from '../../transport/engine.ts'
 import type { FileSystem, Identity } from '../../../storage/file-system.ts'
+import type { TunnelCache } from '../../../storage/sharing/tunnel-cache.ts'
 import type { NodeTable } from '../../../storage/sharing/node-table.ts'
 import type { ChangeBus } from './change-bus.ts'
 import type { Connection } from './connection.ts'
@@ -146,6 +147,8 @@ export interface Server {
   readonly globalOpenTable: Map<bigint, Open>
   /** The opens of all shares, and of other protocols, by file. */
   readonly nodes: NodeTable<SharedFile>
+  /** Volume.TunnelCacheList of all shares. */
+  readonly tunnel: TunnelCache
   /** Brings changes to those who watch directories. */
   readonly changes: ChangeBus
   /** Server.ConnectionList */

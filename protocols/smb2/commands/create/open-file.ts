@@ -11,6 +11,7 @@ import { statusOfStorageError } from '../../storage-status.ts'
 import { type NtStatus, Status } from '../../status.ts'
 import { type AccessFacts, allowedAccess, tokenOf } from '../access-check.ts'
 import { type Claim, claimNode } from '../node-claim.ts'
+import { tunnelledPath } from '../tunnel.ts'
 import type { ParsedName } from './name.ts'
 
 /** A file that was opened, with its place among other opens. */
@@ -99,7 +100,7 @@ async function openInStorage(context: CommandContext, plan: OpenPlan, access: nu
   const isFile = (request.createOptions & CreateOption.NON_DIRECTORY_FILE) !== 0
   const { disposition } = planned(request)
   return fileSystemOf(context).open({
-    path: name.path,
+    path: disposition === 'open' ? name.path : tunnelledPath(context.server, share, name.path),
     ...(name.stream === '' ? {} : { stream: name.stream }),
     identity: admission.identity,
     disposition: admission.readOnly && disposition === 'open-if' ? 'open' : disposition,

@@ -41,8 +41,10 @@ async function shareBlocks(source: Open, target: Open, clone: DuplicateExtents):
   const to = await target.file.handle.stat()
   const refusal = check(from, to, clone)
   if (refusal !== undefined) return refusal
-  if (clone.byteCount === 0n) return done()
-  const range = { offset: Number(clone.sourceFileOffset), length: Number(clone.byteCount) }
+  // The target does not grow by this: what lies beyond its end is left out, as on Windows.
+  const length = Math.min(Number(clone.byteCount), to.size - Number(clone.targetFileOffset))
+  if (length <= 0) return done()
+  const range = { offset: Number(clone.sourceFileOffset), length }
   await target.file.handle.cloneFrom(source.file.handle, range, Number(clone.targetFileOffset))
   return done()
 }
@@ -52,9 +54,7 @@ function check(from: FileStat, to: FileStat, clone: DuplicateExtents): IoctlOutc
   const inRange = (offset: bigint): boolean =>
     offset >= 0n && byteCount >= 0n && fitsInFile(offset + byteCount, 0)
   if (!inRange(sourceFileOffset) || !inRange(targetFileOffset)) return fail(Status.INVALID_PARAMETER)
-  // Blocks beyond either end cannot be shared: the file does not grow by this.
   if (sourceFileOffset + byteCount > BigInt(from.size)) return fail(Status.NOT_SUPPORTED)
-  if (targetFileOffset + byteCount > BigInt(to.size)) return fail(Status.NOT_SUPPORTED)
   const isSameFile = from.fileId === to.fileId && from.volumeId === to.volumeId
   const distance =
     sourceFileOffset > targetFileOffset
