@@ -120,7 +120,8 @@ export function birthTimeOf(record: Buffer, at = 0): Nanoseconds {
   }
   const written = timeAt(record, at + Statx.writeTime)
   const changed = timeAt(record, at + Statx.changeTime)
-  return written < changed ? written : changed
+  if (written < changed) return written
+  return changed
 }
 
 /** Whether the file system itself keeps birth times. */

@@ -16,15 +16,20 @@ export const IS_ROOT = process.geteuid?.() === 0
 /** Why a test that needs root is left out, or false. */
 export const WITHOUT_ROOT = IS_ROOT ? false : 'needs root'
 
-const DEFAULTS: Omit<OpenRequest, 'path'> = {
-  identity: undefined,
-  disposition: 'open',
-  kind: 'any',
-  followLinks: true,
-  read: true,
-  write: false,
-  create: { mode: 0o644, dosAttributes: 0 },
-  wantPermissions: false,
+/** An open that reads attributes alone; each field may be given anew. */
+export function request(path: string, extra: Partial<OpenRequest> = {}): OpenRequest {
+  return {
+    path,
+    identity: undefined,
+    disposition: 'open',
+    kind: 'any',
+    followLinks: true,
+    read: false,
+    write: false,
+    create: { mode: 0o644, dosAttributes: 0 },
+    wantPermissions: false,
+    ...extra,
+  }
 }
 
 /** A new directory below the system's for temporary files, removed when the test ends. */
@@ -51,7 +56,7 @@ export class PosixLab {
   }
 
   async open(path: string, extra: Partial<OpenRequest> = {}): Promise<Opened> {
-    const outcome = await this.fs.open({ ...DEFAULTS, path, ...extra })
+    const outcome = await this.fs.open(request(path, { read: true, ...extra }))
     if (!outcome.ok) throw new StorageError(outcome.error, `${path}: ${outcome.error}`)
     return outcome
   }
@@ -78,7 +83,7 @@ export class PosixLab {
     code: StorageErrorCode,
     message?: string,
   ): Promise<void> {
-    const outcome = await this.fs.open({ ...DEFAULTS, path, ...extra })
+    const outcome = await this.fs.open(request(path, { read: true, ...extra }))
     if (outcome.ok) await outcome.handle.close()
     this.t.equal(outcome.ok ? 'opened' : outcome.error, code, message ?? `${path}: ${code}`)
   }
