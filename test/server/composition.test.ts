@@ -1,0 +1,141 @@
+/** The parts of the composition root that decide something: throttle, SIDs, shares' admission. */
+
+import t from 'tap'
+import { createMemoryFileSystem } from '../../storage/memory/file-system.ts'
+import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
+import { parseConfiguration } from '../../server/config/parse.ts'
+import type { Account } from '../../server/accounts/account.ts'
+import type { LiveAccounts } from '../../server/accounts/live.ts'
+import { SystemUsers } from '../../server/accounts/system-users.ts'
+import { createIdentityMap } from '../../server/serve/identity-map.ts'
+import { createLoginThrottle } from '../../server/serve/login-throttle.ts'
+import { type AccountSources, diskShare, pipeShare } from '../../server/serve/shares.ts'
+
+t.test('failed logins are answered later each time, blocked at last, and forgotten', async (t) => {
+  let now = 0
+  const throttle = createLoginThrottle(() => now)
+  const delays = Array.from({ length: 8 }, () => throttle.failed('10.0.0.1'))
+  t.same(delays, [100, 200, 400, 800, 1600, 2000, 2000, 2000])
+  t.equal(throttle.failed('10.0.0.2'), 100, 'another address is not meant')
+  for (let count = 0; count < 93; count++) throttle.failed('10.0.0.1')
+  t.equal(throttle.blocked('10.0.0.1'), true)
+  t.equal(throttle.blocked('10.0.0.2'), false)
+  now += 5 * 60 * 1000 + 1
+  t.equal(throttle.blocked('10.0.0.1'), false, 'after five quiet minutes')
+  t.equal(throttle.failed('10.0.0.1'), 100)
+  throttle.succeeded('10.0.0.1')
+  t.equal(throttle.failed('10.0.0.1'), 100)
+})
+
+t.test('only so many addresses are remembered', async (t) => {
+  const throttle = createLoginThrottle(() => 0)
+  throttle.failed('first')
+  for (let count = 0; count < 10_000; count++) throttle.failed(`address ${count}`)
+  t.equal(throttle.failed('first'), 100, 'the oldest is forgotten')
+  t.equal(throttle.failed('address 9999'), 200)
+})
+
+t.test('users and groups have SIDs that lead back, on this server alone', async (t) => {
+  const here = createIdentityMap(Buffer.alloc(16, 1))
+  const elsewhere = createIdentityMap(Buffer.alloc(16, 2))
+  for (const id of [0, 1, 1000, 65534, 4_000_000]) {
+    t.same(here.accountOf(here.userSid(id)), { uid: id })
+    t.same(here.accountOf(here.groupSid(id)), { gid: id })
+  }
+  t.not(here.userSid(1), here.groupSid(1))
+  t.equal(here.userSid(7), createIdentityMap(Buffer.alloc(16, 1)).userSid(7), 'the same after a restart')
+  t.equal(elsewhere.accountOf(here.userSid(1)), undefined)
+  t.equal(here.accountOf('S-1-1-0'), undefined)
+  t.equal(here.accountOf(`${here.userSid(1)}x`), undefined)
+})
+
+t.test('a removed long name comes back with its short one, for a while', async (t) => {
+  const cache = new TunnelCache()
+  cache.remember('share/dir', 'LONG~1.TXT', 'long name.txt', 1000)
+  t.equal(cache.longNameOf('share/dir', 'long~1.txt', 1000), 'long name.txt')
+  t.equal(cache.longNameOf('share/other', 'LONG~1.TXT', 1000), undefined)
+  t.equal(cache.longNameOf('share/dir', 'LONG~1.TXT', 16_000), 'long name.txt')
+  t.equal(cache.longNameOf('share/dir', 'LONG~1.TXT', 16_001), undefined)
+  for (let count = 0; count < 1024; count++) cache.remember('share/dir', `N~${count}`, 'x', 2000)
+  t.equal(cache.longNameOf('share/dir', 'LONG~1.TXT', 2000), undefined, 'the oldest makes room')
+})
+
+const PASSWD = 'alice:x:1001:100::/:\nbob:x:1002:100::/:\nbackup:x:34:34::/:\nnobody:x:65534:65534::/:\n'
+const GROUP = 'users:x:100:\nstaff:x:50:alice\nbackup:x:34:\n'
+
+async function sourcesFor(isRoot: boolean): Promise<AccountSources> {
+  const systemUsers = new SystemUsers({
+    passwd: async () => PASSWD,
+    group: async () => GROUP,
+    run: async () => undefined,
+  })
+  await systemUsers.prepare(['alice', 'bob', 'backup', 'nobody'], ['staff', 'backup'])
+  const account = (name: string): Account => ({
+    name,
+    ntHash: Buffer.alloc(16),
+    created: '',
+    changed: '',
+    disabled: false,
+  })
+  const known = new Map(['alice', 'bob', 'ghost'].map((name) => [name, account(name)]))
+  const accounts = { find: (name: string) => known.get(name.toLowerCase()) } as unknown as LiveAccounts
+  return { accounts, systemUsers, isRoot }
+}
+
+function shareOf(toml: string, sources: AccountSources) {
+  const outcome = parseConfiguration({
+    text: `[server]\nname = "t"\nstate_dir = "/state"\n[[share]]\nname = "s"\npath = "/data"\n${toml}\n`,
+    file: 'test.toml',
+    baseDirectory: '/',
+    source: undefined,
+  })
+  if (!outcome.ok) throw new Error(JSON.stringify(outcome.problems))
+  const [configuration] = outcome.configuration.shares
+  if (configuration === undefined) throw new Error('no share')
+  return {
+    share: diskShare(configuration, createMemoryFileSystem({ now: () => 0n }), sources),
+    configuration: outcome.configuration,
+  }
+}
+
+const user = (name: string) => ({ kind: 'user', user: name, domain: '' }) as const
+const GUEST = { kind: 'guest', user: '', domain: '' } as const
+const ANONYMOUS = { kind: 'anonymous', user: '', domain: '' } as const
+
+t.test('who may connect to a share, and as whom', async (t) => {
+  const sources = await sourcesFor(true)
+  const open = shareOf('', sources).share
+  t.match(open.admit(user('alice')), { identity: { uid: 1001 }, readOnly: false, administrator: false })
+  t.equal(open.admit(user('ghost')), undefined, 'an account without a system user acts as nobody')
+  t.equal(open.admit(user('stranger')), undefined)
+  t.equal(open.admit(GUEST), undefined)
+  t.equal(open.admit(ANONYMOUS), undefined)
+
+  const listed = shareOf('valid_users = ["@staff"]\nread_only = true', sources).share
+  t.match(listed.admit(user('alice')), { readOnly: true })
+  t.equal(listed.admit(user('bob')), undefined)
+
+  const forced = shareOf('force_user = "backup"\nforce_group = "staff"\nguest_ok = true', sources).share
+  t.match(forced.admit(user('alice')), { identity: { uid: 34, gid: 50 } })
+  t.match(forced.admit(GUEST), { identity: { uid: 34, gid: 50 } })
+  t.same(forced.forcedOwner, { uid: 34, gid: 50 })
+
+  const administered = shareOf('admin_users = ["bob"]', sources)
+  t.match(administered.share.admit(user('bob')), { identity: undefined, administrator: true })
+  t.match(pipeShare(administered.configuration, sources).admit(user('bob')), { administrator: true })
+  t.match(pipeShare(administered.configuration, sources).admit(user('alice')), { administrator: false })
+  t.throws(() => shareOf('force_user = "missing"', sources), /force_user/)
+})
+
+t.test('without root all act as the server', async (t) => {
+  const { share } = shareOf('', await sourcesFor(false))
+  t.match(share.admit(user('alice')), { identity: undefined, administrator: false })
+  t.match(share.admit(user('ghost')), { identity: undefined })
+})
+
+t.test('names that a share shows as hidden', async (t) => {
+  const { share } = shareOf('hide_files = ["*.tmp", "Thumbs.db"]', await sourcesFor(false))
+  t.equal(share.hidden?.('a.TMP'), true)
+  t.equal(share.hidden?.('thumbs.db'), true)
+  t.equal(share.hidden?.('a.txt'), false)
+})
