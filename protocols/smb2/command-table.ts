@@ -10,6 +10,7 @@ import { ioctl } from './commands/ioctl/ioctl.ts'
 import { lock } from './commands/lock.ts'
 import { logoff } from './commands/logoff.ts'
 import { negotiate } from './commands/negotiate.ts'
+import { oplockBreak } from './commands/oplock-break.ts'
 import { queryDirectory } from './commands/query-directory.ts'
 import { queryInfo } from './commands/query-info.ts'
 import { read } from './commands/read.ts'
@@ -38,6 +39,7 @@ const ROWS: readonly AnyCommandRow[] = [
   changeNotify,
   queryInfo,
   setInfo,
+  oplockBreak,
 ]
 
 export const COMMAND_TABLE: ReadonlyMap<number, AnyCommandRow> = new Map(ROWS.map((row) => [row.code, row]))

@@ -28,8 +28,12 @@ export class CommandContext {
   readonly last: boolean
   /** Sees the encoded response before it is signed (preauthentication integrity). */
   onResponse: ((message: Buffer) => void) | undefined
+  /** Called when the response was sent, with those of the same frame. */
+  onSent: (() => void) | undefined
   /** The session whose key signs the response even though the request came unsigned (3.3.5.5.3). */
   signWith: Session | undefined
+  /** Signs the response instead of the channel's key: while a channel is being added (3.3.4.1.1). */
+  signingKey: Buffer | undefined
   #session: Session | undefined
   #treeConnect: TreeConnect | undefined
   #open: Open | undefined

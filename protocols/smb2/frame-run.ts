@@ -18,6 +18,8 @@ type Pending = Extract<Outcome<unknown>, { kind: 'pending' }>
 
 /** Interim responses and their final ones carry no more credits than this each (3.3.4.2). */
 const CREDITS_WITH_FINAL_ASYNC_RESPONSE = 0
+/** macos.md section 9: a Mac gives a request up after 35 seconds without a word, and other requests wait behind it. */
+const INTERIM_AFTER_MILLISECONDS = 5000
 
 export class FrameRun {
   readonly #server: Server
@@ -28,6 +30,8 @@ export class FrameRun {
   readonly #release: () => void
   readonly #chain = new CompoundChain()
   readonly #replies: Reply[] = []
+  /** Who wants to know that the replies went out. */
+  readonly #onSent: (() => void)[] = []
   #next = 0
 
   constructor(
@@ -54,12 +58,20 @@ export class FrameRun {
       this.#next++
       const context = this.#contextOf(member)
       const outcome = dispatch(this.#table.get(member.header.command), context, member, this.#chain)
-      if (outcome instanceof Promise) {
-        outcome.then((settled) => this.#arrived(context, settled) && this.start())
-        return
-      }
+      if (outcome instanceof Promise) return this.#await(context, outcome)
       if (!this.#arrived(context, outcome)) return
     }
+  }
+
+  /** Waits for storage. When that takes long the client is told so, lest it takes the server for dead. */
+  #await(context: CommandContext, outcome: Promise<Outcome<unknown>>): void {
+    const stop = context.last
+      ? this.#server.environment.after(INTERIM_AFTER_MILLISECONDS, () => this.#goAsync(context))
+      : undefined
+    outcome.then((settled) => {
+      stop?.()
+      if (this.#arrived(context, settled)) this.start()
+    })
   }
 
   /** Takes an outcome. @returns whether to go on with the next member at once */
@@ -73,6 +85,7 @@ export class FrameRun {
 
   #settle(context: CommandContext, outcome: Settled): boolean {
     this.#connection.requestList.delete(context.header.messageId)
+    if (context.request.asyncId !== undefined) this.#connection.asyncCommandList.delete(context.request.asyncId)
     if (outcome.kind === 'disconnect') {
       this.#release()
       this.#connection.disconnect(outcome.reason)
@@ -80,6 +93,7 @@ export class FrameRun {
     }
     updateChain(this.#chain, context, outcome)
     if (outcome.kind !== 'silent') this.#replies.push(this.#replyTo(context, outcome))
+    if (context.onSent !== undefined) this.#onSent.push(context.onSent)
     return true
   }
 
@@ -91,15 +105,22 @@ export class FrameRun {
       this.#completion(context, pending).then((outcome) => this.#settle(context, outcome) && this.start())
       return
     }
-    request.asyncId = this.#connection.nextAsyncId++
-    this.#connection.asyncCommandList.set(request.asyncId, request)
-    const before = this.#replies.splice(0)
-    if (before.length > 0) this.#send(before)
-    this.#send([encodeErrorReply(this.#headerOf(context, Status.PENDING), undefined, this.#connection.dialect, context.signWith)])
+    this.#goAsync(context)
     this.#completion(context, pending).then((outcome) => {
-      this.#connection.asyncCommandList.delete(request.asyncId ?? 0n)
       if (this.#settle(context, outcome)) this.#finish()
     })
+  }
+
+  /** Sends what was answered before, and the interim response of this one. */
+  #goAsync(context: CommandContext): void {
+    const { request } = context
+    if (request.asyncId !== undefined) return
+    const before = this.#replies.splice(0)
+    if (before.length > 0) this.#send(before)
+    request.asyncId = this.#connection.nextAsyncId++
+    this.#connection.asyncCommandList.set(request.asyncId, request)
+    const interim = this.#headerOf(context, Status.PENDING)
+    this.#send([encodeErrorReply(interim, undefined, this.#connection.dialect, context.signWith)])
   }
 
   async #completion(context: CommandContext, pending: Pending): Promise<Settled> {
@@ -122,6 +143,7 @@ export class FrameRun {
       for (const chunk of effect.chunks) this.#connection.bytesSent += chunk.length
     }
     this.#connection.apply(effect)
+    for (const sent of this.#onSent.splice(0)) sent()
   }
 
   #contextOf(member: Member): CommandContext {

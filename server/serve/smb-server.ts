@@ -5,7 +5,10 @@ import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
 import { closeOpen } from '../../protocols/smb2/commands/close-open.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
+import { notifyOplockBreak } from '../../protocols/smb2/oplock-notifier.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
+import type { SharedFile } from '../../protocols/smb2/state/open.ts'
+import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
 import {
   DEFAULT_LIMITS,
   type Log,
@@ -18,6 +21,7 @@ import type { Engine, Environment } from '../../protocols/transport/engine.ts'
 import { filetimeOfMilliseconds } from '../../protocols/wire/filetime.ts'
 import type { Identity } from '../../storage/file-system.ts'
 import { NodeTable } from '../../storage/sharing/node-table.ts'
+import { Oplocks } from '../../storage/sharing/oplocks.ts'
 import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
 import { addressAllowed } from '../config/addresses.ts'
 import type { Configuration } from '../config/types.ts'
@@ -47,6 +51,7 @@ const DIALECTS: Readonly<Record<Configuration['smb']['minProtocol'], number>> = 
 
 export function createSmbServer(options: SmbServerOptions): Server {
   const { configuration, environment, sources, serverGuid } = options
+  const oplocks = new Oplocks<SharedFile>()
   return {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
     serverGuid,
@@ -59,7 +64,8 @@ export function createSmbServer(options: SmbServerOptions): Server {
     shareList: shareList(options.shares),
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
-    nodes: new NodeTable(),
+    nodes: new NodeTable([oplocks]),
+    oplocks: new OplockBreaks(oplocks, environment, notifyOplockBreak),
     tunnel: new TunnelCache(),
     changes: new ChangeBus(),
     connectionList: new Set(),

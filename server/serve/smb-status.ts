@@ -17,12 +17,14 @@ export const DIALECT_NAMES: ReadonlyMap<number, string> = new Map([
   [Dialect.SMB_3_1_1, '3.1.1'],
 ])
 
+const CACHING_NAMES = { none: '', II: 'II', exclusive: 'EXCLUSIVE', batch: 'BATCH' } as const
+
 export function smbStatus(server: Server): ServerStatus {
   const sessions = Array.from(server.globalSessionTable.values())
   return {
     sessions: sessions.map((session) => sessionStatus(server, session)),
     treeConnects: sessions.flatMap(treeConnects),
-    opens: Array.from(server.globalOpenTable.values(), openStatus),
+    opens: Array.from(server.globalOpenTable.values(), (open) => openStatus(server, open)),
     totals: { ...server.counters },
   }
 }
@@ -62,7 +64,7 @@ function treeConnects(session: Session): TreeConnectStatus[] {
   }))
 }
 
-function openStatus(open: Open): OpenStatus {
+function openStatus({ oplocks }: Server, open: Open): OpenStatus {
   const letter = (rights: number, text: string): string => (open.grantsAny(rights) ? text : '')
   return {
     id: openIdText(open),
@@ -74,7 +76,7 @@ function openStatus(open: Open): OpenStatus {
       letter(FileAccess.WRITE_DATA | FileAccess.APPEND_DATA, 'w') +
       letter(FileAccess.DELETE, 'd'),
     locks: open.lockCount,
-    caching: '',
+    caching: CACHING_NAMES[oplocks.levelOf(open)],
     since: isoTime(open.creationTime),
   }
 }

@@ -127,6 +127,11 @@ export class NodeTable<O extends SharedOpen> {
     return this.#files.get(keyOf(target))
   }
 
+  /** The stream, when anyone has it open. */
+  findStream(target: Target): StreamNode<O> | undefined {
+    return this.#files.get(keyOf(target))?.streams.get(nameOf(target))
+  }
+
   /** The stream that an open is attached to. @throws Error when it isn't */
   streamOf(open: O): StreamNode<O> {
     return this.#attached(open)

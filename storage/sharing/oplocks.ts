@@ -45,7 +45,7 @@ export interface Check<O> {
   readonly waitFor: readonly O[]
 }
 
-/** 'not-held' and 'not-breaking' change nothing; after 'violation' the oplock is gone. */
+/** 'not-held' and 'not-breaking' change nothing; a 'violation' amid a break ends the oplock. */
 export type Acknowledgment = 'accepted' | 'not-held' | 'not-breaking' | 'violation'
 
 type Rules<Key extends string> = Readonly<Record<Key, Readonly<Partial<Record<OplockState, OplockState>>>>>
@@ -106,6 +106,9 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
   readonly #streams = new Map<StreamNode<O>, Caches<O>>()
   /** By open, for questions about one. */
   readonly #streamOf = new Map<O, StreamNode<O>>()
+  /** When the streams of a slot were last changed, in changes of all. */
+  readonly #lastChange = new Float64Array(CHANGE_SLOTS)
+  #sequence = 0
 
   attached(): void {}
 
@@ -173,6 +176,7 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
   beginChange(stream: StreamNode<O>, by?: O): Check<O> {
     const result = this.check(stream, 'change', by)
     this.#cachesOf(stream).changes++
+    this.#lastChange[slotOf(stream)] = ++this.#sequence
     return result
   }
 
@@ -180,7 +184,21 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
     const caches = this.#streams.get(stream)
     if (caches === undefined || caches.changes === 0) throw new Error('no change has begun')
     caches.changes--
+    this.#lastChange[slotOf(stream)] = ++this.#sequence
     this.#forget(stream, caches)
+  }
+
+  /** Now, for `changedSince`. */
+  mark(): number {
+    return this.#sequence
+  }
+
+  /**
+   * Whether a stream may have been changed since: what was known of it then must not be told to a
+   * client that is allowed to keep it.
+   */
+  changedSince(stream: StreamNode<O>, mark: number): boolean {
+    return (this.#lastChange[slotOf(stream)] ?? 0) > mark
   }
 
   /** 2.1.5.19: the holder has written back what it must. */
@@ -188,9 +206,9 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
     const state = this.stateOf(open)
     const stream = this.#streamOf.get(open)
     if (stream === undefined) return 'not-held'
-    const isLower = level === 'none' || level === 'II'
+    const isLower = level === 'none' || (level === 'II' && state !== 'II')
     if (!isBreaking(state)) return isLower ? 'not-breaking' : 'violation'
-    const next = isLower ? ACKNOWLEDGMENTS[level][state] : undefined
+    const next = level === 'none' || level === 'II' ? ACKNOWLEDGMENTS[level][state] : undefined
     this.#set(stream, open, next ?? 'none')
     return next === undefined ? 'violation' : 'accepted'
   }
@@ -227,4 +245,11 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
   }
 }
 
+/** Slots of the table of recent changes: two files that share one are taken for each other. */
+const CHANGE_SLOTS = 1024
+
 const NOTHING_TO_BREAK: Check<never> = { breaks: [], waitFor: [] }
+
+function slotOf({ node }: { readonly node: { readonly fileId: bigint } }): number {
+  return Number(node.fileId % BigInt(CHANGE_SLOTS))
+}

@@ -24,7 +24,15 @@ async function finish(server: Server, open: Open, heldByCaller: number): Promise
   open.onClose.clear()
   await open.drained(heldByCaller)
   if (open.isPipe) return
-  await open.enumeration?.cursor.close()
+  try {
+    await open.enumeration?.cursor.close()
+    await leave(server, open)
+  } finally {
+    server.oplocks.closed(open)
+  }
+}
+
+async function leave(server: Server, open: Open): Promise<void> {
   try {
     await detach(server, open)
   } finally {

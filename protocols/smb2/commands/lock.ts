@@ -14,6 +14,7 @@ import {
 import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import { Status } from '../status.ts'
+import { whenBrokenOn } from './caching.ts'
 import { NO_LOCK_KEY } from './file-range.ts'
 
 const { SHARED_LOCK, EXCLUSIVE_LOCK, UNLOCK, FAIL_IMMEDIATELY } = LockFlag
@@ -39,7 +40,11 @@ function runLock(context: CommandContext, request: LockRequest): Outcome<EmptyBo
   if (open.lockCount + request.locks.length > server.limits.locksPerOpen) {
     return fail(Status.INSUFFICIENT_RESOURCES)
   }
-  return lockAll(open, request.locks)
+  // MS-FSA 2.1.5.8: what is locked is not cached, by the locker neither.
+  const wait = server.oplocks.breakForLock(open)
+  return wait === undefined
+    ? lockAll(open, request.locks)
+    : whenBrokenOn(open, wait, () => lockAll(open, request.locks))
 }
 
 /** 3.3.5.14.1: one after the other; those before a failure stay unlocked. */

@@ -1,10 +1,11 @@
 /** MS-FSA 2.1.5.1.2.2, 2.1.5.15.11: this server's opens in the node table: claiming, moving. */
 
 import type { FileHandle, FileStat } from '../../../storage/file-system.ts'
-import type { StreamNode } from '../../../storage/sharing/node-table.ts'
+import type { StreamNode, Target } from '../../../storage/sharing/node-table.ts'
 import { GrantedAccess } from '../../../storage/sharing/share-access.ts'
 import { FileAccess } from '../fscc/access.ts'
 import type { SharedFile } from '../state/open.ts'
+import type { BreakWait } from '../state/oplock-breaks.ts'
 import type { Server } from '../state/server.ts'
 import { type NtStatus, Status } from '../status.ts'
 
@@ -22,25 +23,54 @@ export interface ClaimRequest {
   /** '' for the file itself. */
   readonly stream: string
   readonly path: string
-  /** An access mask. */
+  /** An access mask: what was granted. */
   readonly access: number
+  /** The file is going to be emptied: so far sharing is concerned, written. */
+  readonly overwrites: boolean
   readonly shareAccess: number
 }
 
-/** Takes a place among the opens of a file. @returns the status that refuses it */
-export function claimNode(server: Server, request: ClaimRequest): Claim | NtStatus {
+/** Nothing of a file but this can be had without breaking an oplock (MS-FSA 2.1.4.12 for OPEN). */
+const ATTRIBUTE_RIGHTS =
+  FileAccess.READ_ATTRIBUTES | FileAccess.WRITE_ATTRIBUTES | FileAccess.SYNCHRONIZE
+
+/**
+ * Takes a place among the opens of a file.
+ * @returns the status that refuses it, or the oplocks that are being broken first: then it must be
+ * tried again from the start
+ */
+export function claimNode(server: Server, request: ClaimRequest): Claim | NtStatus | BreakWait {
   const { volumeId, fileId } = request.stat
   const target = { volumeId, fileId, ...(request.stream === '' ? {} : { stream: request.stream }) }
-  const { root, path, handle } = request
-  const shared = { root, path, handle, access: grantedAccessOf(request.access), share: request.shareAccess }
+  const { root, path, handle, overwrites } = request
+  const attributesOnly = (request.access & ~ATTRIBUTE_RIGHTS) === 0
+  const needed = overwrites ? request.access | FileAccess.WRITE_DATA : request.access
+  const shared = {
+    ...{ root, path, handle, attributesOnly },
+    ...{ access: grantedAccessOf(needed), share: request.shareAccess },
+  }
   switch (server.nodes.check(target, shared)) {
     case 'delete-pending':
       return Status.DELETE_PENDING
     case 'sharing-violation':
-      return Status.SHARING_VIOLATION
-    case 'ok':
-      return { shared, node: server.nodes.attach(target, shared) }
+      // MS-FSA 2.1.5.1.2: whoever keeps a handle that its user has closed is asked to close it.
+      return server.oplocks.breakConflicting(server.nodes.conflictingOpens(target, shared)) ?? Status.SHARING_VIOLATION
+    case 'ok': {
+      const wait = breakForOpen(server, target, attributesOnly, overwrites)
+      return wait ?? { shared, node: server.nodes.attach(target, shared) }
+    }
   }
+}
+
+function breakForOpen(
+  server: Server,
+  target: Target,
+  attributesOnly: boolean,
+  overwrites: boolean,
+): BreakWait | undefined {
+  const stream = server.nodes.findStream(target)
+  if (stream === undefined || (attributesOnly && !overwrites)) return undefined
+  return server.oplocks.breakForOpen(stream, overwrites)
 }
 
 const SHARED_RIGHTS: readonly (readonly [mask: number, access: number])[] = [
@@ -64,12 +94,22 @@ export function renameConflict(
   target: string,
   replace: boolean,
 ): NtStatus | undefined {
-  for (const _below of server.nodes.opensBelow(shared.root, shared.path)) return Status.ACCESS_DENIED
-  if (!replace) return undefined
-  for (const other of server.nodes.opens()) {
-    if (other !== shared && other.root === shared.root && other.path === target) return Status.ACCESS_DENIED
-  }
+  for (const _open of inTheWay(server, shared, target, replace)) return Status.ACCESS_DENIED
   return undefined
+}
+
+/** The opens because of which a file or directory cannot be renamed. */
+export function* inTheWay(
+  server: Server,
+  shared: SharedFile,
+  target: string,
+  replace: boolean,
+): Generator<SharedFile> {
+  yield* server.nodes.opensBelow(shared.root, shared.path)
+  if (!replace) return
+  for (const other of server.nodes.opens()) {
+    if (other !== shared && other.root === shared.root && other.path === target) yield other
+  }
 }
 
 /** Gives all opens at or below a renamed path their new one. */

@@ -25,6 +25,7 @@ import type { EmptyBody } from '../messages/empty-body.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import { Status } from '../status.ts'
+import { changing } from './caching.ts'
 import { setDisposition, setDispositionEx } from './set-disposition.ts'
 import { linkFile, renameFile } from './set-name.ts'
 
@@ -117,15 +118,17 @@ async function settledAttributes(open: Open, wanted: number): Promise<number> {
   return (wanted & SETTABLE_FILE_ATTRIBUTES) | (dosAttributes & ~SETTABLE_FILE_ATTRIBUTES)
 }
 
-async function setAllocation(_context: CommandContext, open: Open, input: Buffer): Promise<Outcome<EmptyBody>> {
+async function setAllocation({ server }: CommandContext, open: Open, input: Buffer): Promise<Outcome<EmptyBody>> {
   if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
-  await open.file.handle.setAllocation(decodeSetSize(input))
+  const bytes = decodeSetSize(input)
+  await changing(server, open, () => open.file.handle.setAllocation(bytes))
   return ok({})
 }
 
-async function setEndOfFile(_context: CommandContext, open: Open, input: Buffer): Promise<Outcome<EmptyBody>> {
+async function setEndOfFile({ server }: CommandContext, open: Open, input: Buffer): Promise<Outcome<EmptyBody>> {
   if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
-  await open.file.handle.setSize(decodeSetSize(input))
+  const bytes = decodeSetSize(input)
+  await changing(server, open, () => open.file.handle.setSize(bytes))
   return ok({})
 }
 

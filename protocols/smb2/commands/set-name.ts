@@ -8,8 +8,9 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { type NtStatus, Status } from '../status.ts'
+import { whenBrokenOn } from './caching.ts'
 import { parseName, pathNameOf } from './create/name.ts'
-import { movePaths, renameConflict } from './node-claim.ts'
+import { inTheWay, movePaths, renameConflict } from './node-claim.ts'
 import { rememberName } from './tunnel.ts'
 
 export async function renameFile(
@@ -36,7 +37,11 @@ async function renamePath(
   const { server } = context
   const { handle, shared } = open.file
   const conflict = renameConflict(server, shared, target, replace)
-  if (conflict !== undefined) return fail(conflict)
+  if (conflict !== undefined) {
+    const wait = server.oplocks.breakConflicting(inTheWay(server, shared, target, replace))
+    if (wait === undefined) return fail(conflict)
+    return whenBrokenOn(open, wait, () => renamePath(context, open, fileName, replace))
+  }
   const before = shared.path
   const after = await handle.rename({ to: target, replace })
   movePaths(server, shared.root, before, after)

@@ -13,6 +13,7 @@ import {
 } from '../messages/write.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
 import { Status } from '../status.ts'
+import { changing } from './caching.ts'
 import { fitsInFile, isFileRange, isLockedForWrite } from './file-range.ts'
 import { writePipe } from './pipe-io.ts'
 
@@ -47,7 +48,9 @@ function runWrite(
 /** The data is a view of the received frame, which stays until the response is made. */
 async function writeFile({ open, server }: CommandContext, request: WriteRequest): Promise<Outcome<WriteResponse>> {
   const { handle } = open.file
-  if (request.data.length > 0) await handle.write(request.data, Number(request.offset))
+  if (request.data.length > 0) {
+    await changing(server, open, () => handle.write(request.data, Number(request.offset)))
+  }
   const writeThrough =
     (request.flags & WriteFlag.WRITE_THROUGH) !== 0 ||
     (open.createOptions & CreateOption.WRITE_THROUGH) !== 0

@@ -1,7 +1,8 @@
 /** MS-SMB2 3.3.1.10: a file, directory, named stream or pipe that a client has open. */
 
 import type { DirectoryCursor, DirectoryEntry, FileHandle, FileType } from '../../../storage/file-system.ts'
-import type { SharedOpen, StreamNode } from '../../../storage/sharing/node-table.ts'
+import type { StreamNode } from '../../../storage/sharing/node-table.ts'
+import type { CachingOpen } from '../../../storage/sharing/oplocks.ts'
 import type { FileId } from '../messages/structure.ts'
 import type { NamedPipe } from '../rpc/pipe.ts'
 import type { Watch } from './change-bus.ts'
@@ -22,7 +23,7 @@ export interface Enumeration {
 }
 
 /** What an open of any protocol leaves with the node table. */
-export interface SharedFile extends SharedOpen {
+export interface SharedFile extends CachingOpen {
   path: string
   /** Removes the entry at the last close, when this open asked for that. */
   readonly handle: FileHandle

@@ -8,6 +8,7 @@ import type { NodeTable } from '../../../storage/sharing/node-table.ts'
 import type { ChangeBus } from './change-bus.ts'
 import type { Connection } from './connection.ts'
 import type { Open, SharedFile } from './open.ts'
+import type { OplockBreaks } from './oplock-breaks.ts'
 import type { Session } from './session.ts'
 
 /** Who a session speaks for, after authentication. */
@@ -147,6 +148,8 @@ export interface Server {
   readonly globalOpenTable: Map<bigint, Open>
   /** The opens of all shares, and of other protocols, by file. */
   readonly nodes: NodeTable<SharedFile>
+  /** Who may cache which of them. */
+  readonly oplocks: OplockBreaks
   /** Volume.TunnelCacheList of all shares. */
   readonly tunnel: TunnelCache
   /** Brings changes to those who watch directories. */

@@ -11,18 +11,19 @@ import {
   type CreateResponse,
   decodeCreateRequest,
   encodeCreateResponse,
-  OplockLevel,
 } from '../../messages/create.ts'
 import { Dialect } from '../../messages/dialects.ts'
 import { fail, type Outcome, ok } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
 import { Status } from '../../status.ts'
+import { whenBroken } from '../caching.ts'
 import { closeOpen } from '../close-open.ts'
 import { attributeFieldsOf, baseNameOf } from '../describe.ts'
 import { applyToNewFile } from './apply.ts'
 import { answerContexts, type RequestedContexts, readContexts } from './contexts.ts'
 import { parseName, pathNameOf } from './name.ts'
-import { type OpenedFile, openFile } from './open-file.ts'
+import { type OpenedFile, openFile, type OpenResult } from './open-file.ts'
+import { grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
 import { registerOpen, tooManyOpens } from './register.ts'
 import { validateCreate } from './validate.ts'
@@ -57,18 +58,43 @@ async function createOnDiskShare(
   // A directory has no snapshots: whatever time is asked for, nothing is there.
   if (contexts.timewarp !== undefined && contexts.timewarp !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND)
   const desiredAccess = mapGenericAccess(request.desiredAccess)
-  const opened = await openFile(context, { name, desiredAccess, request })
+  return complete(context, request, contexts, await openFile(context, { name, desiredAccess, request, attempt: 0 }))
+}
+
+async function complete(
+  context: CommandContext,
+  request: CreateRequest,
+  contexts: RequestedContexts,
+  opened: OpenResult,
+): Promise<Outcome<CreateResponse>> {
   if (typeof opened === 'number') return fail(opened)
+  if ('retry' in opened) {
+    const retry = async () => complete(context, request, contexts, await opened.retry())
+    return whenBroken(opened.wait, retry, opened.abandon)
+  }
+  if (isTreeGone(context)) return dropOpened(context, opened)
   const open = register(context, request, opened, opened.stream)
   publishCreation(context, opened)
   try {
-    const stat = await applyToNewFile(opened, request, contexts, hasCompression(context))
+    const applied = await applyToNewFile(opened, request, contexts, hasCompression(context))
+    const { oplockLevel, stat } = await grantOplock(context, open, request, opened.changeMark, applied)
     context.open = open
-    return ok(responseTo(context, open, { ...opened, stat }, contexts))
+    return ok(responseTo(context, open, { ...opened, stat }, contexts, oplockLevel))
   } catch (error) {
     await closeOpen(context.server, open)
     throw error
   }
+}
+
+/** The tree connect or its session ended while the file was being opened: no one would ever close it. */
+function isTreeGone({ session, treeConnect }: CommandContext): boolean {
+  return session.closing || session.treeConnectTable.get(treeConnect.treeId) !== treeConnect
+}
+
+async function dropOpened({ server }: CommandContext, { claim, handle }: OpenedFile): Promise<Outcome<never>> {
+  server.nodes.detach(claim.shared)
+  await handle.close()
+  return fail(Status.NETWORK_NAME_DELETED)
 }
 
 function hasCompression({ treeConnect }: CommandContext): boolean {
@@ -105,12 +131,12 @@ function responseTo(
   open: Open,
   opened: OpenedFile,
   contexts: RequestedContexts,
+  oplockLevel: number,
 ): CreateResponse {
   const { connection, treeConnect } = context
   const isLink = opened.stat.type === 'symlink' && connection.dialect >= Dialect.SMB_3_0
   return {
-    // Nothing may be cached that another client could change without our word: none is granted.
-    oplockLevel: OplockLevel.NONE,
+    oplockLevel,
     flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
     createAction: opened.createAction,
     ...attributeFieldsOf(opened.stat, treeConnect.share, baseNameOf(open.pathName)),

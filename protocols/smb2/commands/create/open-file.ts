@@ -10,6 +10,7 @@ import type { CreateRequest } from '../../messages/create.ts'
 import { statusOfStorageError } from '../../storage-status.ts'
 import { type NtStatus, Status } from '../../status.ts'
 import { type AccessFacts, allowedAccess, tokenOf } from '../access-check.ts'
+import type { BreakWait } from '../../state/oplock-breaks.ts'
 import { type Claim, claimNode } from '../node-claim.ts'
 import { tunnelledPath } from '../tunnel.ts'
 import type { ParsedName } from './name.ts'
@@ -26,6 +27,8 @@ export interface OpenedFile {
   readonly createAction: number
   readonly grantedAccess: number
   readonly maximalAccess: number
+  /** OplockBreaks.mark before it was opened: since then `stat` may have become old. */
+  readonly changeMark: number
 }
 
 type Opened = Extract<OpenOutcome, { ok: true }>
@@ -36,13 +39,27 @@ export interface OpenPlan {
   /** Generic bits are mapped already. */
   readonly desiredAccess: number
   readonly request: CreateRequest
+  /** Times that it has waited for oplocks. */
+  readonly attempt: number
 }
 
 const WRITES = FileAccess.WRITE_DATA | FileAccess.APPEND_DATA
 const READS = FileAccess.READ_DATA | FileAccess.EXECUTE
 
-/** @returns the status that refuses it, or what was opened */
-export async function openFile(context: CommandContext, plan: OpenPlan): Promise<OpenedFile | NtStatus> {
+/** A CREATE that waits for others' oplocks to be broken. */
+export interface HeldUp {
+  readonly wait: BreakWait
+  /** What to do after the wait. */
+  retry(): Promise<OpenResult>
+  /** What to do instead, when there is no point any longer. */
+  abandon(): Promise<void>
+}
+
+/** What was opened, the status that refuses it, or what to wait for. */
+export type OpenResult = OpenedFile | NtStatus | HeldUp
+
+export async function openFile(context: CommandContext, plan: OpenPlan): Promise<OpenResult> {
+  const changeMark = context.server.oplocks.mark()
   const maximum = (plan.desiredAccess & FileAccess.MAXIMUM_ALLOWED) !== 0
   const outcome = await openInStorage(context, plan, maximum ? 0 : plan.desiredAccess)
   if (!outcome.ok) return statusFor(context, plan, outcome.error)
@@ -55,7 +72,7 @@ export async function openFile(context: CommandContext, plan: OpenPlan): Promise
   if (refusal !== undefined) return abandon(outcome.handle, refusal)
   const opened = maximum ? await reopen(context, plan, outcome, granted) : outcome
   if (typeof opened === 'number') return opened
-  return share(context, plan, { ...opened, created: outcome.created }, granted, allowed)
+  return share(context, plan, { ...opened, created: outcome.created }, { granted, allowed, changeMark })
 }
 
 /** What a disposition means for a file that exists, and for one that does not. */
@@ -180,14 +197,23 @@ async function reopen(
   return second.ok ? second : statusOfStorageError(second.error)
 }
 
+/** What was found out of a file before it is shared. */
+interface Found {
+  readonly granted: number
+  readonly allowed: number
+  readonly changeMark: number
+}
+
+/** Times that one CREATE finds oplocks to break, as others may take new ones whenever it has waited. */
+const MAXIMUM_ATTEMPTS = 16
+
 /** MS-FSA 2.1.5.1.2.2: the opens that others have must allow this one; then it may overwrite. */
 async function share(
   context: CommandContext,
   plan: OpenPlan,
   opened: Opened,
-  grantedAccess: number,
-  maximalAccess: number,
-): Promise<OpenedFile | NtStatus> {
+  found: Found,
+): Promise<OpenResult> {
   const { request, name } = plan
   const overwrites = isOverwriting(request) && !opened.created
   const claim = claimNode(context.server, {
@@ -196,14 +222,19 @@ async function share(
     stat: opened.stat,
     stream: name.stream,
     path: opened.path,
-    access: overwrites ? grantedAccess | FileAccess.WRITE_DATA : grantedAccess,
+    access: found.granted,
+    overwrites,
     shareAccess: request.shareAccess,
   })
   if (typeof claim === 'number') return abandon(opened.handle, claim)
+  if ('ended' in claim) return holdUp(context, plan, opened, found, claim)
   let { stat } = opened
   if (overwrites) {
+    context.server.oplocks.beginChange(claim)
     try {
-      stat = await opened.handle.overwrite(newAttributes(request, false))
+      stat = await opened.handle
+        .overwrite(newAttributes(request, false))
+        .finally(() => context.server.oplocks.endChange(claim))
     } catch (error) {
       context.server.nodes.detach(claim.shared)
       await opened.handle.close()
@@ -212,5 +243,30 @@ async function share(
   }
   const createAction = opened.created ? CreateAction.CREATED : planned(request).action
   const { handle, path } = opened
-  return { handle, claim, stream: opened.stream ?? '', stat, path, createAction, grantedAccess, maximalAccess }
+  const { granted: grantedAccess, allowed: maximalAccess, changeMark } = found
+  return { handle, claim, stream: opened.stream ?? '', stat, path, createAction, grantedAccess, maximalAccess, changeMark }
+}
+
+/** After the wait all may be different, so a file that was there is opened anew; one that was made here stays. */
+async function holdUp(
+  context: CommandContext,
+  plan: OpenPlan,
+  opened: Opened,
+  found: Found,
+  wait: BreakWait,
+): Promise<OpenResult> {
+  const next = { ...plan, attempt: plan.attempt + 1 }
+  if (next.attempt > MAXIMUM_ATTEMPTS) {
+    wait.cancel()
+    return abandon(opened.handle, Status.SHARING_VIOLATION)
+  }
+  if (opened.created) {
+    return {
+      wait,
+      retry: () => share(context, next, opened, found),
+      abandon: () => opened.handle.close(),
+    }
+  }
+  await opened.handle.close()
+  return { wait, retry: () => openFile(context, next), abandon: async () => undefined }
 }

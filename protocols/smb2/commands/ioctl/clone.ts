@@ -8,11 +8,12 @@ import { fail } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
 import { Status } from '../../status.ts'
 import { fitsInFile } from '../file-range.ts'
+import { changing } from '../caching.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 export const duplicateExtents: IoctlHandler = {
   on: 'file',
-  async run({ open, session, treeConnect }, request) {
+  async run({ open, server, session, treeConnect }, request) {
     if (treeConnect.share.fileSystem?.features.clone !== true) return fail(Status.INVALID_DEVICE_REQUEST)
     const clone = decodeDuplicateExtents(new Reader(request.input))
     const source = session.openTable.get(clone.sourceFileId.volatile)
@@ -29,7 +30,7 @@ export const duplicateExtents: IoctlHandler = {
     }
     source.hold()
     try {
-      return await shareBlocks(source, open, clone)
+      return await changing(server, open, () => shareBlocks(source, open, clone))
     } finally {
       source.letGo()
     }

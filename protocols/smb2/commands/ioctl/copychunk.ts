@@ -17,6 +17,7 @@ import { fail } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
 import { type NtStatus, Status } from '../../status.ts'
 import { fitsInFile, isLockedForRead, isLockedForWrite } from '../file-range.ts'
+import { changing } from '../caching.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 /** 3.3.3: ServerSideCopyMaxNumberofChunks, -MaxChunkSize and -MaxDataSize, as Windows has them. */
@@ -78,7 +79,7 @@ async function runCopychunk(
   }
   source.hold()
   try {
-    return await copyChunks(source, target, copy.chunks)
+    return await changing(context.server, target, () => copyChunks(source, target, copy.chunks))
   } finally {
     source.letGo()
   }

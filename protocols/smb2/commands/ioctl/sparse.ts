@@ -12,6 +12,7 @@ import {
 } from '../../messages/ioctl/file-ranges.ts'
 import { fail } from '../../outcome.ts'
 import { Status } from '../../status.ts'
+import { changing } from '../caching.ts'
 import { fitsInFile, isLockedForWrite } from '../file-range.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
@@ -35,7 +36,7 @@ export const setSparse: IoctlHandler = {
 
 export const setZeroData: IoctlHandler = {
   on: 'file',
-  async run({ open }, request) {
+  async run({ open, server }, request) {
     if (!open.grants(FileAccess.WRITE_DATA)) return fail(Status.ACCESS_DENIED)
     if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
     const { fileOffset, beyondFinalZero } = decodeZeroData(new Reader(request.input))
@@ -44,7 +45,8 @@ export const setZeroData: IoctlHandler = {
       return fail(Status.INVALID_PARAMETER)
     }
     if (isLockedForWrite(open, fileOffset, length)) return fail(Status.FILE_LOCK_CONFLICT)
-    if (length > 0n) await open.file.handle.zeroRange({ offset: Number(fileOffset), length: Number(length) })
+    const range = { offset: Number(fileOffset), length: Number(length) }
+    if (length > 0n) await changing(server, open, () => open.file.handle.zeroRange(range))
     return done()
   },
 }
