@@ -14,9 +14,14 @@ const SMALLEST_POOLED_BYTES = 16 * 1024
 const HEAD_ROOM_BYTES = 4096
 const KIB = 1024
 /** Payload sizes that clients use: 64 KiB, the quanta of a Mac (256 KiB to 1 MiB), and the largest that is offered. */
-const CLASS_BYTES: readonly number[] = [64 * KIB, 256 * KIB, 512 * KIB, 1024 * KIB, 4096 * KIB, 8192 * KIB].map(
-  (bytes) => bytes + HEAD_ROOM_BYTES,
-)
+const CLASS_BYTES: readonly number[] = [
+  64 * KIB,
+  256 * KIB,
+  512 * KIB,
+  1024 * KIB,
+  4096 * KIB,
+  8192 * KIB,
+].map((bytes) => bytes + HEAD_ROOM_BYTES)
 const DEFAULT_KEPT_BYTES = 48 * KIB * KIB
 
 /** Keeps released buffers up to a bound; what is beyond it is left to the garbage collector. */

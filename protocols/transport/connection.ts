@@ -2,14 +2,14 @@
 
 import { Socket } from 'node:net'
 import type { BufferPool } from './buffer-pool.ts'
-import type { ConnectionEngine, Effect, Engine, Peer } from './engine.ts'
+import type { ConnectionEngine, Effect, Engine, Frame, Peer } from './engine.ts'
 import { type FrameFormat, Framer } from './framer.ts'
 
-/** Queued bytes to the peer past which nothing more is read from it, and below which reading goes on. */
+/** Bytes queued to a peer past which nothing more is read from it, until it has taken them all. */
 const HIGH_WATER_BYTES = 16 << 20
-const LOW_WATER_BYTES = 4 << 20
 /** A peer that takes nothing keeps the last words of a connection no longer than this. */
 const LINGER_MILLISECONDS = 5000
+/** Silence after which the kernel asks whether the peer is still there. */
 const KEEP_ALIVE_MILLISECONDS = 30_000
 
 export interface ConnectionOptions {
@@ -20,9 +20,11 @@ export interface ConnectionOptions {
   readonly scratch: Buffer
   /** Milliseconds in which the first frame must have arrived. */
   readonly firstFrameMilliseconds: number
+  /** 'copied' does without the handle of the accepted socket: every byte is copied once more. */
+  readonly receive: 'direct' | 'copied'
 }
 
-/** Node's Socket takes the handle of an accepted one and an `onread`; its types tell only of the public options. */
+/** What Node's Socket can do and its types do not tell of: adopting an accepted handle, with an `onread`. */
 interface HandleOptions {
   readonly handle: object
   readonly onread: { buffer: () => Buffer; callback: (count: number) => boolean }
@@ -31,7 +33,7 @@ interface HandleOptions {
 /**
  * Serves an accepted socket, whose reading has not begun.
  * @param closed called once, when all is over
- * @returns undefined when the engine refused the peer
+ * @returns undefined when the engine refused the peer; it was disconnected
  */
 export function serveConnection(
   accepted: Socket,
@@ -51,41 +53,55 @@ export class ServedConnection {
   #engine: ConnectionEngine | undefined
   #firstFrame: NodeJS.Timeout | undefined
   #linger: NodeJS.Timeout | undefined
+  /** The engine wants more. */
   #engineReads = true
-  #peerReads = true
+  /** The peer takes what is sent to it. */
+  #peerTakes = true
+  /** The server stops: requests under way are the last. */
+  #draining = false
+  /** Nothing is received or sent any longer, but for what is queued. */
   #ended = false
 
   constructor(accepted: Socket, options: ConnectionOptions, closed: (connection: ServedConnection) => void) {
     this.#options = options
     this.#closed = closed
     this.#peer = peerOf(accepted)
-    this.#framer = new Framer(options.format, options.pool, options.scratch, (frame) => {
-      clearTimeout(this.#firstFrame)
-      this.#engine?.receive(frame)
-    })
-    this.#socket = this.#adopt(accepted)
+    this.#framer = new Framer(options.format, options.pool, options.scratch, (frame) => this.#deliver(frame))
+    this.#socket = options.receive === 'direct' ? this.#adopt(accepted) : this.#copying(accepted)
   }
 
   get peer(): Peer {
     return this.#peer
   }
 
+  /** The engine has answered what it got. */
+  get isIdle(): boolean {
+    return this.#engine?.isIdle?.() ?? true
+  }
+
   start(): boolean {
     const socket = this.#socket
+    socket.on('error', () => undefined)
     this.#engine = this.#options.engine.connect(this.#peer, (effect) => this.#apply(effect))
     if (this.#engine === undefined) {
+      this.#ended = true
       socket.destroy()
       return false
     }
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEP_ALIVE_MILLISECONDS)
-    socket.on('error', () => undefined)
-    socket.on('end', () => socket.end())
+    socket.on('end', () => this.end())
     socket.on('drain', () => this.#drained())
     socket.on('close', () => this.#close())
     this.#firstFrame = setTimeout(() => socket.destroy(), this.#options.firstFrameMilliseconds)
-    socket.resume()
+    this.#regulate()
     return true
+  }
+
+  /** Takes no further requests; those under way can be answered. */
+  drain(): void {
+    this.#draining = true
+    this.#regulate()
   }
 
   /** Sends what is queued and closes; after a while without regard to that. */
@@ -93,6 +109,8 @@ export class ServedConnection {
     if (this.#ended) return
     this.#ended = true
     this.#socket.end()
+    // Only who reads learns that the peer has closed, too.
+    this.#socket.resume()
     this.#linger = setTimeout(() => this.#socket.destroy(), LINGER_MILLISECONDS)
   }
 
@@ -100,11 +118,15 @@ export class ServedConnection {
     this.#socket.destroy()
   }
 
-  /** Bytes land where the framer wants them: `onread` is to be had only when a socket is made anew around the handle. */
+  /**
+   * Bytes land where the framer wants them: `onread` is to be had only when a socket is made anew around the handle.
+   * The accepted socket is an empty shell then. (Its server goes on counting it as connected, which nobody asks for.)
+   */
   #adopt(accepted: Socket): Socket {
-    const { _handle: handle } = accepted as unknown as { _handle?: object | null }
-    if (handle === undefined || handle === null) return this.#copying(accepted)
-    ;(accepted as unknown as { _handle: null })._handle = null
+    const shell = accepted as unknown as { _handle?: { useUserBuffer?: unknown } | null }
+    const handle = shell._handle
+    if (typeof handle?.useUserBuffer !== 'function') return this.#copying(accepted)
+    shell._handle = null
     const options: HandleOptions = {
       handle,
       onread: {
@@ -118,7 +140,6 @@ export class ServedConnection {
     return new Socket(options as object)
   }
 
-  /** Without access to the handle, with one copy more. */
   #copying(accepted: Socket): Socket {
     accepted.on('data', (bytes) => {
       if (!this.#ended && !this.#framer.take(bytes as Buffer)) this.end()
@@ -126,46 +147,59 @@ export class ServedConnection {
     return accepted
   }
 
+  #deliver(frame: Frame): void {
+    clearTimeout(this.#firstFrame)
+    // One read may hold several frames, and the engine may have disconnected at the first.
+    if (this.#ended || this.#engine === undefined) frame.release()
+    else this.#engine.receive(frame)
+  }
+
   #apply(effect: Effect): void {
     switch (effect.kind) {
       case 'send':
-        return this.#send(effect.chunks, effect.release)
+        this.#send(effect.chunks, effect.release)
+        break
       case 'disconnect':
-        return this.end()
+        this.end()
+        break
       case 'reading':
         this.#engineReads = effect.enabled
-        return this.#regulate()
+        this.#regulate()
     }
   }
 
   /** One frame in one system call: the chunks are not joined. */
   #send(chunks: readonly Buffer[], release: (() => void) | undefined): void {
     const socket = this.#socket
-    if (this.#ended || socket.destroyed) return release?.()
+    if (this.#ended || socket.destroyed) {
+      release?.()
+      return
+    }
     let length = 0
     for (const chunk of chunks) length += chunk.length
+    const header = this.#options.format.header(length)
+    const pieces = header === undefined ? chunks : [header, ...chunks]
+    const last = pieces.length - 1
     socket.cork()
-    const last = chunks.length - 1
-    socket.write(this.#options.format.header(length))
-    chunks.forEach((chunk, index) => {
-      if (index === last && release !== undefined) socket.write(chunk, () => release())
-      else socket.write(chunk)
-    })
+    for (let index = 0; index < last; index++) socket.write(pieces[index] as Buffer)
+    // Called also when the socket dies before: then with an error.
+    socket.write(pieces[last] ?? NOTHING, () => release?.())
     socket.uncork()
-    if (socket.writableLength > HIGH_WATER_BYTES && this.#peerReads) {
-      this.#peerReads = false
+    if (socket.writableLength > HIGH_WATER_BYTES && this.#peerTakes) {
+      this.#peerTakes = false
       this.#regulate()
     }
   }
 
   #drained(): void {
-    if (this.#peerReads || this.#socket.writableLength > LOW_WATER_BYTES) return
-    this.#peerReads = true
+    if (this.#peerTakes) return
+    this.#peerTakes = true
     this.#regulate()
   }
 
   #regulate(): void {
-    if (this.#engineReads && this.#peerReads) this.#socket.resume()
+    if (this.#ended) return
+    if (this.#engineReads && this.#peerTakes && !this.#draining) this.#socket.resume()
     else this.#socket.pause()
   }
 
@@ -179,10 +213,13 @@ export class ServedConnection {
   }
 }
 
+const NOTHING = Buffer.alloc(0)
 const IPV4_MAPPED = '::ffff:'
 
-function plainAddress(address: string | undefined): string {
-  return address?.startsWith(IPV4_MAPPED) === true ? address.slice(IPV4_MAPPED.length) : (address ?? '')
+/** An IPv4 address as such, also where an IPv6 socket accepted it. */
+export function plainAddress(address: string | undefined): string {
+  const isMapped = address?.startsWith(IPV4_MAPPED) === true && address.includes('.')
+  return isMapped ? address.slice(IPV4_MAPPED.length) : (address ?? '')
 }
 
 function peerOf(socket: Socket): Peer {

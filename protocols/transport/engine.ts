@@ -37,6 +37,11 @@ export interface ConnectionEngine {
   receive(frame: Frame): void
   /** The connection is gone; nothing that is sent from now on arrives. */
   closed(): void
+  /**
+   * No request waits for its response, but for those that may wait for ever (changes of a folder, locks): asked while
+   * the server stops, which closes the connection then. An engine without it is closed at once.
+   */
+  isIdle?(): boolean
 }
 
 /** A protocol's engine, shared by all its connections. */

@@ -5,6 +5,8 @@ import type { Environment } from './engine.ts'
 
 /** Ids and nonces are short: asking the system for each would cost more than using it. */
 const BATCH_BYTES = 4096
+/** setTimeout fires at once when it is asked for more: 24.8 days. */
+const LONGEST_TIMER_MILLISECONDS = 2 ** 31 - 1
 
 export function createEnvironment(): Environment {
   const batch = Buffer.alloc(BATCH_BYTES)
@@ -23,8 +25,14 @@ export function createEnvironment(): Environment {
       used += count
       return bytes
     },
-    after(milliseconds, run) {
-      const timer = setTimeout(run, milliseconds)
+    after: (milliseconds, run) => {
+      let timer: NodeJS.Timeout
+      const wait = (left: number) => {
+        const rest = left - LONGEST_TIMER_MILLISECONDS
+        if (rest <= 0) timer = setTimeout(run, left)
+        else timer = setTimeout(() => wait(rest), LONGEST_TIMER_MILLISECONDS)
+      }
+      wait(milliseconds)
       return () => clearTimeout(timer)
     },
   }

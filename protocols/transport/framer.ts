@@ -13,8 +13,10 @@ export interface FrameFormat {
   payloadBytes(header: Buffer): number | 'skip' | undefined
   /** Larger frames are refused before anything is allocated for them. */
   readonly maximumPayloadBytes: number
-  /** The header of a frame to be sent. */
-  header(payloadBytes: number): Buffer
+  /** The header is a part of the message (DSI, iSCSI): frames are delivered with it. */
+  readonly deliversHeader: boolean
+  /** What stands before a frame that is sent; undefined when the engine writes its headers itself. */
+  header(payloadBytes: number): Buffer | undefined
 }
 
 const DIRECT_TCP_HEADER_BYTES = 4
@@ -29,9 +31,11 @@ const DIRECT_TCP_MAXIMUM_BYTES = (8 << 20) + (64 << 10)
 export const DIRECT_TCP: FrameFormat = {
   headerBytes: DIRECT_TCP_HEADER_BYTES,
   maximumPayloadBytes: DIRECT_TCP_MAXIMUM_BYTES,
+  deliversHeader: false,
   payloadBytes(header) {
-    if (header[0] === SESSION_KEEP_ALIVE) return 'skip'
-    return header[0] === SESSION_MESSAGE ? header.readUInt32BE(0) & LENGTH_MASK : undefined
+    const length = header.readUInt32BE(0) & LENGTH_MASK
+    if (header[0] === SESSION_KEEP_ALIVE) return length === 0 ? 'skip' : undefined
+    return header[0] === SESSION_MESSAGE ? length : undefined
   },
   header(payloadBytes) {
     const header = Buffer.allocUnsafe(DIRECT_TCP_HEADER_BYTES)
@@ -75,11 +79,6 @@ export class Framer {
     return filling === undefined ? this.#scratch : filling.lease.buffer.subarray(filling.filled)
   }
 
-  /** A frame has begun and is not complete. */
-  get isMidFrame(): boolean {
-    return this.#filling !== undefined || this.#headerFilled > 0
-  }
-
   /**
    * `count` bytes were put where `target` said.
    * @returns false when they are no frames of the protocol: the connection is to be closed
@@ -96,7 +95,8 @@ export class Framer {
   take(bytes: Buffer): boolean {
     let rest = bytes
     while (rest.length > 0) {
-      const used = this.#filling === undefined ? this.#takeHeader(rest) : this.#takePayload(this.#filling, rest)
+      const used =
+        this.#filling === undefined ? this.#takeHeader(rest) : this.#takePayload(this.#filling, rest)
       if (used === undefined) return false
       rest = rest.subarray(used)
     }
@@ -119,7 +119,9 @@ export class Framer {
     const length = this.#format.payloadBytes(this.#header)
     if (length === 'skip') return used
     if (length === undefined || length > this.#format.maximumPayloadBytes) return undefined
-    const filling = { lease: this.#pool.acquire(length), filled: 0 }
+    const kept = this.#format.deliversHeader ? headerBytes : 0
+    const filling = { lease: this.#pool.acquire(kept + length), filled: kept }
+    if (kept > 0) this.#header.copy(filling.lease.buffer)
     this.#filling = filling
     if (length === 0) this.#complete(filling)
     return used

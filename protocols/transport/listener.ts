@@ -2,14 +2,13 @@
 
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net'
 import type { BufferPool } from './buffer-pool.ts'
-import { type ConnectionOptions, type ServedConnection, serveConnection } from './connection.ts'
+import { type ConnectionOptions, plainAddress, type ServedConnection, serveConnection } from './connection.ts'
 import type { Engine } from './engine.ts'
 import type { FrameFormat } from './framer.ts'
 
-/** Read between frames; a write of 64 KiB with its head fits. */
-const SCRATCH_BYTES = 72 * 1024
+/** Read between frames. Measured: 4 to 72 KiB are alike for large frames, less is slow for small ones. */
+const SCRATCH_BYTES = 16 * 1024
 const FIRST_FRAME_MILLISECONDS = 30_000
-/** Connections that are still there this long after `close` are cut. */
 const DRAIN_MILLISECONDS = 3000
 const DRAIN_POLL_MILLISECONDS = 20
 const BACKLOG = 512
@@ -23,12 +22,18 @@ export interface ListenOptions {
   readonly maximumConnectionsPerAddress: number
   /** Told of what goes wrong while accepting. */
   readonly onError: (message: string) => void
+  /** Milliseconds in which a connection's first frame must have arrived; 30,000 without it. */
+  readonly firstFrameMilliseconds?: number
+  /** Milliseconds that `close` gives to requests under way; 3,000 without it. */
+  readonly drainMilliseconds?: number
+  /** How bytes are received; 'direct' without it, where Node can. */
+  readonly receive?: ConnectionOptions['receive']
 }
 
 export interface Listener {
   /** As bound, `host:port` or `[v6]:port`. */
   readonly addresses: readonly string[]
-  /** Stops accepting and closes the connections, each after what is queued to it was sent. */
+  /** Stops accepting and closes the connections, each after its requests under way were answered and sent. */
   close(): Promise<void>
 }
 
@@ -51,7 +56,12 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   }
 }
 
-function bind(host: string, port: number, connections: ConnectionTable, options: ListenOptions): Promise<Server> {
+function bind(
+  host: string,
+  port: number,
+  connections: ConnectionTable,
+  options: ListenOptions,
+): Promise<Server> {
   const server = createServer({ pauseOnConnect: true }, (socket) => connections.accept(socket))
   return new Promise((resolve, reject) => {
     server.once('error', reject)
@@ -84,22 +94,27 @@ class ConnectionTable {
       format,
       pool,
       scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
-      firstFrameMilliseconds: FIRST_FRAME_MILLISECONDS,
+      firstFrameMilliseconds: options.firstFrameMilliseconds ?? FIRST_FRAME_MILLISECONDS,
+      receive: options.receive ?? 'direct',
     }
   }
 
   accept(socket: Socket): void {
     const { maximumConnections, maximumConnectionsPerAddress } = this.#options
-    const ofAddress = this.#perAddress.get(socket.remoteAddress ?? '') ?? 0
+    const address = plainAddress(socket.remoteAddress)
+    const ofAddress = this.#perAddress.get(address) ?? 0
     const isFull =
-      this.#closing || this.#connections.size >= maximumConnections || ofAddress >= maximumConnectionsPerAddress
+      this.#closing ||
+      this.#connections.size >= maximumConnections ||
+      ofAddress >= maximumConnectionsPerAddress
     // A peer that is gone already has no address.
-    if (isFull || socket.remoteAddress === undefined) {
+    if (isFull || address === '') {
       socket.destroy()
       return
     }
-    const address = socket.remoteAddress
-    const connection = serveConnection(socket, this.#connectionOptions, (closed) => this.#forget(closed, address))
+    const connection = serveConnection(socket, this.#connectionOptions, (closed) =>
+      this.#forget(closed, address),
+    )
     if (connection === undefined) return
     this.#connections.add(connection)
     this.#perAddress.set(address, ofAddress + 1)
@@ -114,9 +129,10 @@ class ConnectionTable {
 
   async drain(): Promise<void> {
     this.#closing = true
-    for (const connection of this.#connections) connection.end()
-    const deadline = Date.now() + DRAIN_MILLISECONDS
+    for (const connection of this.#connections) connection.drain()
+    const deadline = Date.now() + (this.#options.drainMilliseconds ?? DRAIN_MILLISECONDS)
     while (this.#connections.size > 0 && Date.now() < deadline) {
+      for (const connection of this.#connections) if (connection.isIdle) connection.end()
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MILLISECONDS))
     }
     for (const connection of this.#connections) connection.destroy()
