@@ -30,9 +30,7 @@ export class CommandContext {
   onResponse: ((message: Buffer) => void) | undefined
   /** Called when the response was sent, with those of the same frame. */
   onSent: (() => void) | undefined
-  /** The session whose key signs the response even though the request came unsigned (3.3.5.5.3). */
-  signWith: Session | undefined
-  /** Signs the response instead of the channel's key: while a channel is being added (3.3.4.1.1). */
+  /** Signs the response: the key that the request was signed with, or that a SESSION_SETUP has just made (3.3.5.5.3). */
   signingKey: Buffer | undefined
   #session: Session | undefined
   #treeConnect: TreeConnect | undefined

@@ -120,7 +120,7 @@ export class FrameRun {
     request.asyncId = this.#connection.nextAsyncId++
     this.#connection.asyncCommandList.set(request.asyncId, request)
     const interim = this.#headerOf(context, Status.PENDING)
-    this.#send([encodeErrorReply(interim, undefined, this.#connection.dialect, context.signWith)])
+    this.#send([encodeErrorReply(interim, undefined, this.#connection.dialect, context.signingKey)])
   }
 
   async #completion(context: CommandContext, pending: Pending): Promise<Settled> {
@@ -167,7 +167,7 @@ export class FrameRun {
     const header = this.#headerOf(context, outcome.status)
     const reply =
       outcome.kind === 'fail'
-        ? encodeErrorReply(header, outcome.errorData, this.#connection.dialect, context.signWith)
+        ? encodeErrorReply(header, outcome.errorData, this.#connection.dialect, context.signingKey)
         : this.#encodeBody(context, header, outcome)
     context.onResponse?.(reply.head)
     return reply
@@ -176,7 +176,7 @@ export class FrameRun {
   #encodeBody(context: CommandContext, header: Header, outcome: Extract<Settled, { kind: 'ok' }>): Reply {
     // The row that ran gave the body, so its encode takes it; the table has forgotten the type.
     const row = this.#table.get(header.command) as unknown as CommandRow
-    return encodeReply(header, (writer) => row.encode(writer, outcome.body), outcome.payload, context.signWith)
+    return encodeReply(header, (writer) => row.encode(writer, outcome.body), outcome.payload, context.signingKey)
   }
 
   #headerOf(context: CommandContext, status: number): Header {

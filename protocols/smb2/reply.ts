@@ -30,8 +30,7 @@ export interface Reply {
   /** Header and body. */
   readonly head: Buffer
   readonly payload: Payload | undefined
-  /** Session whose key signs it. */
-  readonly signWith: Session | undefined
+  readonly signingKey: Buffer | undefined
 }
 
 /** Encodes a response: its header, then what `encodeBody` writes. */
@@ -39,12 +38,12 @@ export function encodeReply(
   header: Header,
   encodeBody: (writer: Writer) => void,
   payload: Payload | undefined,
-  signWith: Session | undefined,
+  signingKey: Buffer | undefined,
 ): Reply {
   const writer = new Writer(RESPONSE_CAPACITY_BYTES)
   encodeHeader(writer, header)
   encodeBody(writer)
-  return { header, head: writer.finish(), payload, signWith }
+  return { header, head: writer.finish(), payload, signingKey }
 }
 
 /** The ERROR Response (2.2.2) with this header; dialect 3.1.1 wraps its data into a context (2.2.2.1). */
@@ -52,14 +51,14 @@ export function encodeErrorReply(
   header: Header,
   errorData: Buffer | undefined,
   dialect: number,
-  signWith: Session | undefined,
+  signingKey: Buffer | undefined,
 ): Reply {
   const encodeBody = (writer: Writer) => {
     if (errorData === undefined) encodeErrorResponse(writer, PLAIN_ERROR)
     else if (dialect < Dialect.SMB_3_1_1) encodeErrorResponse(writer, { errorContexts: [], errorData })
     else encodeErrorResponse(writer, { errorContexts: [{ errorId: ErrorId.DEFAULT, errorData }], errorData: NO_DATA })
   }
-  return encodeReply(header, encodeBody, undefined, signWith)
+  return encodeReply(header, encodeBody, undefined, signingKey)
 }
 
 /**
@@ -75,9 +74,7 @@ export function sendReplies(
   replies.forEach((reply, index) => {
     const isLast = index === replies.length - 1
     const member = replies.length === 1 ? chunksOf(reply) : compoundMember(reply, isLast)
-    if (encryptWith === undefined && reply.signWith !== undefined) {
-      signMember(connection, reply, reply.signWith, member)
-    }
+    if (encryptWith === undefined) signMember(connection, reply, member)
     chunks.push(...member)
   })
   const release = () => {
@@ -108,11 +105,10 @@ function compoundMember(reply: Reply, isLast: boolean): Buffer[] {
   return member
 }
 
-function signMember(connection: Connection, reply: Reply, session: Session, member: readonly Buffer[]): void {
-  const key = session.channelList.get(connection)?.signingKey
-  if (key === undefined || connection.signingAlgorithmId === undefined) return
+function signMember({ signingAlgorithmId }: Connection, reply: Reply, member: readonly Buffer[]): void {
+  if (reply.signingKey === undefined || signingAlgorithmId === undefined) return
   reply.head.writeUInt32LE(reply.header.flags | HeaderFlag.SIGNED, FLAGS_OFFSET)
-  sign(connection.signingAlgorithmId, key, member)
+  sign(signingAlgorithmId, reply.signingKey, member)
 }
 
 /** Puts a frame into a TRANSFORM_HEADER (2.2.41). */

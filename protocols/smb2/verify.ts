@@ -60,7 +60,9 @@ function verifySignature(context: CommandContext, row: AnyCommandRow): Outcome<n
     return required && !exempt ? fail(Status.ACCESS_DENIED) : undefined
   }
   if (session === undefined) {
-    return row.code === Command.NEGOTIATE ? undefined : fail(Status.USER_SESSION_DELETED)
+    // A SESSION_SETUP that binds a session is verified with that session's key, by its handler.
+    const exempt = row.code === Command.NEGOTIATE || row.code === Command.SESSION_SETUP
+    return exempt ? undefined : fail(Status.USER_SESSION_DELETED)
   }
   const key = signingKey(session, context.connection)
   // A first SESSION_SETUP may carry the flag; there is no key to verify it with yet.
@@ -69,7 +71,7 @@ function verifySignature(context: CommandContext, row: AnyCommandRow): Outcome<n
   if (algorithm === undefined || !verify(algorithm, key, [context.message])) {
     return fail(Status.ACCESS_DENIED)
   }
-  context.signWith = session
+  context.signingKey = key
   return undefined
 }
 

@@ -72,7 +72,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     lookup: (user) => sources.accounts.find(user),
     self: ownIdentity(),
     identities: createIdentityMap(serverGuid),
-    networkInterfaces: hostInterfaces,
+    networkInterfaces: () => hostInterfaces(configuration.smb.listen),
     loginThrottle: createLoginThrottle(() => environment.now()),
   }
 }

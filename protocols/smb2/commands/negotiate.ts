@@ -88,7 +88,12 @@ export function establishDialect(server: Server, connection: Connection, dialect
     settings.encryption !== 'off' &&
     (connection.clientCapabilities & Capability.ENCRYPTION) !== 0
   if (encrypts) connection.cipherId = Cipher.aes128ccm
-  connection.serverCapabilities = (large ? Capability.LARGE_MTU : 0) | (encrypts ? Capability.ENCRYPTION : 0)
+  const isSmb3 = dialect >= Dialect.SMB_3_0 && dialect !== Dialect.WILDCARD
+  const channels = isSmb3 && (connection.clientCapabilities & Capability.MULTI_CHANNEL) !== 0
+  connection.serverCapabilities =
+    (large ? Capability.LARGE_MTU : 0) |
+    (encrypts ? Capability.ENCRYPTION : 0) |
+    (channels ? Capability.MULTI_CHANNEL : 0)
   if (dialect !== Dialect.SMB_3_1_1) {
     connection.signingAlgorithmId = isSmb30 ? SigningAlgorithm.aesCmac : SigningAlgorithm.hmacSha256
   }

@@ -18,6 +18,8 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Principal, Server } from '../state/server.ts'
 import { Session } from '../state/session.ts'
 import { type NtStatus, Status } from '../status.ts'
+import { acceptorOptions, delayRefusal } from './login.ts'
+import { bindSession, canBind } from './session-bind.ts'
 import { tearDownSession } from './teardown.ts'
 
 type Failed = Extract<AcceptorResult, { kind: 'failed' }>
@@ -40,8 +42,9 @@ async function runSessionSetup(
   context: CommandContext,
   request: SessionSetupRequest,
 ): Promise<Outcome<SessionSetupResponse>> {
-  // 3.3.5.5: multichannel is not announced, so a session cannot be bound to a second connection.
-  if ((request.flags & SESSION_FLAG_BINDING) !== 0) return fail(Status.REQUEST_NOT_ACCEPTED)
+  if ((request.flags & SESSION_FLAG_BINDING) !== 0) {
+    return canBind(context.connection.dialect) ? bindSession(context, request) : fail(Status.REQUEST_NOT_ACCEPTED)
+  }
   const session = findOrMakeSession(context)
   if (!(session instanceof Session)) return session
   context.session = session
@@ -50,13 +53,7 @@ async function runSessionSetup(
     return abandon(context, session, Status.ACCESS_DENIED)
   }
   if (session.state === 'in-progress') followPreauthIntegrity(context, session)
-  session.acceptor ??= createAcceptor({
-    targetName: server.settings.name,
-    dnsName: server.settings.name.toLowerCase(),
-    now: () => server.environment.now(),
-    random: (count) => server.environment.random(count),
-    lookup: (user, domain) => server.lookup(user, domain),
-  })
+  session.acceptor ??= createAcceptor(acceptorOptions(server))
   const result = session.acceptor.step(request.securityBuffer)
   if (result.kind === 'continue') {
     const body = { sessionFlags: 0, securityBuffer: result.token }
@@ -113,19 +110,13 @@ async function refuseLogin(
   return delayedRefusal(context, session, result.reason, result.user)
 }
 
-/** The answer comes the later, the more often the address has failed. */
 async function delayedRefusal(
   context: CommandContext,
   session: Session,
   reason: string,
   user: string | undefined,
 ): Promise<Outcome<never>> {
-  const { server, connection } = context
-  const peer = connection.peer.remoteAddress
-  const delay = server.loginThrottle.failed(peer)
-  server.counters.failedLogins++
-  server.log('warn', 'login failed', { peer, user, reason })
-  await new Promise<void>((resolve) => server.environment.after(delay, resolve))
+  await delayRefusal(context, reason, user)
   return abandon(context, session, Status.LOGON_FAILURE)
 }
 
@@ -209,7 +200,7 @@ function establish(
       : server.environment.now() + sessionTimeoutSeconds * MILLISECONDS_PER_SECOND
   server.globalSessionTable.set(session.sessionId, session)
   // 3.3.5.5.3: a session with keys has its last response signed; on 3.1.1 clients insist.
-  if (session.keys !== undefined) context.signWith = session
+  context.signingKey = session.channelList.get(context.connection)?.signingKey
   server.log('info', 'session set up', {
     peer: context.connection.peer.remoteAddress,
     user: principal.user,

@@ -35,5 +35,8 @@ export async function tearDownConnection(server: Server, connection: Connection)
   for (const request of connection.requestList.values()) request.cancel?.()
   const sessions = Array.from(connection.sessionTable.values())
   connection.sessionTable.clear()
-  await Promise.all(sessions.map((session) => tearDownSession(server, session)))
+  for (const session of sessions) session.channelList.delete(connection)
+  // A session that has other channels goes on.
+  const ended = sessions.filter((session) => session.channelList.size === 0)
+  await Promise.all(ended.map((session) => tearDownSession(server, session)))
 }

@@ -1,10 +1,17 @@
 /** MS-SMB2 3.3.1.7: one transport connection. */
 
+import type { Acceptor } from '../../auth/acceptor.ts'
 import type { Effect, Peer } from '../../transport/engine.ts'
 import { CommandSequenceWindow } from '../credits.ts'
 import type { Cipher, SigningAlgorithm } from '../crypto/algorithms.ts'
 import type { Request } from './request.ts'
 import type { Session } from './session.ts'
+
+/** Connection.PreauthSessionTable: an exchange that binds a session to the connection. */
+export interface Binding {
+  readonly acceptor: Acceptor
+  preauthIntegrityHashValue: Buffer | undefined
+}
 
 export class Connection {
   readonly peer: Peer
@@ -15,6 +22,8 @@ export class Connection {
   readonly asyncCommandList = new Map<bigint, Request>()
   /** Sessions that were set up, or are being, on this connection. */
   readonly sessionTable = new Map<bigint, Session>()
+  /** By SessionId. */
+  readonly preauthSessionTable = new Map<bigint, Binding>()
   /** Connection.NegotiateDialect: undefined before NEGOTIATE, wildcard between the SMB1 and the SMB2 one. */
   negotiateDialect: number | undefined
   /** Connection.Dialect: 0 before NEGOTIATE. */
