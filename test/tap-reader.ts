@@ -47,7 +47,7 @@ export class TapReader {
   #endOfFile(isOk: boolean, file: string, milliseconds: number): void {
     this.#say(`${isOk ? 'ok  ' : 'FAIL'} ${file} (${(milliseconds / 1000).toFixed(1)} s)`)
     if (!isOk) {
-      const lines = this.#block.filter((line) => !/^\s*(?:ok \d+|\d+\.\.\d+|#|$)/.test(line))
+      const lines = this.#block.filter((line) => !/^\s*(?:ok \d+|TAP version|\d+\.\.\d+|#|$)/.test(line))
       for (const line of lines.slice(0, maxFailureLines)) {
         this.#say(`     | ${line}`)
       }

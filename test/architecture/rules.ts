@@ -21,7 +21,7 @@ export const layers: readonly Layer[] = [
     name: 'transport',
     files: /^protocols\/transport\//,
     mayImport: [],
-    packages: ['node:net', 'node:events', 'node:timers'],
+    packages: ['node:net', 'node:events', 'node:timers', 'node:crypto'],
     mayTouchTheWorld: true,
   },
   { name: 'auth', files: /^protocols\/auth\//, mayImport: ['wire'], packages: ['node:crypto'] },

@@ -37,7 +37,10 @@ const shareName = 'share'
 /** The second share of every server: encryption is required on it. */
 export const sealedShareName = 'sealed'
 
-/** Starts a server with one share (on XFS when we are root), runs the suite on it, and checks that the server ends well. */
+/**
+ * Starts a server with one share (on XFS when we are root), runs the suite on it, and
+ * checks that the server ends well.
+ */
 export async function onGround(
   report: Report,
   directory: string,

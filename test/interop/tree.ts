@@ -44,6 +44,8 @@ export interface TreeOptions {
   /** How many small files; 0: none. */
   readonly small: number
   readonly large: boolean
+  /** false: no name that needs surrogate pairs, for clients that count characters where the protocol counts UTF-16 units. */
+  readonly beyondBmp?: boolean
 }
 
 /** Writes the tree into a directory, which is made. */
@@ -52,7 +54,7 @@ export async function makeTree(directory: string, options: TreeOptions): Promise
   for (const [name, size] of Object.entries(edgeSizes)) {
     await writeFile(join(directory, `${name}.bin`), noise(size, size))
   }
-  for (const [index, name] of unicodeNames.entries()) {
+  for (const [index, name] of namesFor(options).entries()) {
     await writeFile(join(directory, unicodeFolder, name), `${index}: ${name}\n`)
   }
   if (options.large) {
@@ -64,6 +66,11 @@ export async function makeTree(directory: string, options: TreeOptions): Promise
       await writeFile(join(directory, manyFolder, smallName(index)), `small file ${index}\n`)
     }
   }
+}
+
+/** The Unicode names of a tree. */
+export function namesFor(options: Pick<TreeOptions, 'beyondBmp'>): readonly string[] {
+  return unicodeNames.filter((name) => options.beyondBmp !== false || !/[\u{10000}-\u{10ffff}]/u.test(name))
 }
 
 /** The name of the n-th small file. */
