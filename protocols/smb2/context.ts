@@ -26,7 +26,7 @@ export class CommandContext {
   readonly encrypted: boolean
   /** Nothing follows it in its compound: it may be answered asynchronously. */
   readonly last: boolean
-  /** Sees the encoded response before it is signed (preauthentication integrity). */
+  /** Sees the response as it goes out (preauthentication integrity). */
   onResponse: ((message: Buffer) => void) | undefined
   /** Called when the response was sent, with those of the same frame. */
   onSent: (() => void) | undefined

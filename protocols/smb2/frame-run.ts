@@ -169,8 +169,7 @@ export class FrameRun {
       outcome.kind === 'fail'
         ? encodeErrorReply(header, outcome.errorData, this.#connection.dialect, context.signingKey)
         : this.#encodeBody(context, header, outcome)
-    context.onResponse?.(reply.head)
-    return reply
+    return context.onResponse === undefined ? reply : { ...reply, onSigned: context.onResponse }
   }
 
   #encodeBody(context: CommandContext, header: Header, outcome: Extract<Settled, { kind: 'ok' }>): Reply {

@@ -31,6 +31,8 @@ export interface Reply {
   readonly head: Buffer
   readonly payload: Payload | undefined
   readonly signingKey: Buffer | undefined
+  /** Sees header and body as they go out, signature and all (preauthentication integrity). */
+  readonly onSigned?: (message: Buffer) => void
 }
 
 /** Encodes a response: its header, then what `encodeBody` writes. */
@@ -75,6 +77,7 @@ export function sendReplies(
     const isLast = index === replies.length - 1
     const member = replies.length === 1 ? chunksOf(reply) : compoundMember(reply, isLast)
     if (encryptWith === undefined) signMember(connection, reply, member)
+    reply.onSigned?.(reply.head)
     chunks.push(...member)
   })
   const release = () => {

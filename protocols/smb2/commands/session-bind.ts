@@ -2,6 +2,7 @@
 
 import { type AcceptorResult, createAcceptor } from '../../auth/acceptor.ts'
 import type { CommandContext } from '../context.ts'
+import { SigningAlgorithm } from '../crypto/algorithms.ts'
 import { deriveKeys } from '../crypto/keys.ts'
 import { updatePreauthHash } from '../crypto/preauth.ts'
 import { verify } from '../crypto/signing.ts'
@@ -9,7 +10,7 @@ import { Dialect } from '../messages/dialects.ts'
 import { HeaderFlag } from '../messages/header.ts'
 import type { SessionSetupRequest, SessionSetupResponse } from '../messages/session-setup.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
-import type { Binding } from '../state/connection.ts'
+import type { Binding, Connection } from '../state/connection.ts'
 import type { Session } from '../state/session.ts'
 import { type NtStatus, Status } from '../status.ts'
 import { acceptorOptions, delayRefusal } from './login.ts'
@@ -45,24 +46,35 @@ export async function bindSession(
   return complete(context, session, binding, result)
 }
 
-/** 3.3.5.5: in the specification's order. */
+/** 3.3.5.5, in Windows' order. */
 function whyNot(context: CommandContext, session: Session): NtStatus | undefined {
   const { connection, header } = context
   const [first] = session.channelList.keys()
-  if (first === undefined) return Status.USER_SESSION_DELETED
-  if (!first.clientGuid.equals(connection.clientGuid)) return Status.USER_SESSION_DELETED
-  if (session.dialect !== connection.dialect || first.cipherId !== connection.cipherId) {
-    return Status.INVALID_PARAMETER
-  }
-  if (session.channelList.has(connection)) return Status.REQUEST_NOT_ACCEPTED
-  if ((header.flags & HeaderFlag.SIGNED) === 0) return Status.INVALID_PARAMETER
   const key = session.keys?.signingKey
+  if (first === undefined || !first.clientGuid.equals(connection.clientGuid)) return Status.USER_SESSION_DELETED
   if (session.principal?.kind !== 'user' || key === undefined) return Status.NOT_SUPPORTED
-  if (connection.signingAlgorithmId === undefined || !verify(connection.signingAlgorithmId, key, [context.message])) {
-    return Status.ACCESS_DENIED
-  }
-  if (session.state !== 'valid') return Status.NETWORK_SESSION_EXPIRED
-  return session.channelList.size >= MAXIMUM_CHANNELS ? Status.INSUFFICIENT_RESOURCES : undefined
+  if ((header.flags & HeaderFlag.SIGNED) === 0) return Status.INVALID_PARAMETER
+  const algorithm = connection.signingAlgorithmId
+  if (algorithm === undefined || !verify(algorithm, key, [context.message])) return Status.ACCESS_DENIED
+  // Refusals are signed as well: the client believes no others.
+  context.signingKey = key
+  return (
+    signingConflict(first, connection) ??
+    (connection.dialect < Dialect.SMB_3_0 ? Status.REQUEST_NOT_ACCEPTED : undefined) ??
+    (session.dialect !== connection.dialect || first.cipherId !== connection.cipherId
+      ? Status.INVALID_PARAMETER
+      : undefined) ??
+    (session.channelList.has(connection) ? Status.REQUEST_NOT_ACCEPTED : undefined) ??
+    (session.state !== 'valid' ? Status.NETWORK_SESSION_EXPIRED : undefined) ??
+    (session.channelList.size >= MAXIMUM_CHANNELS ? Status.INSUFFICIENT_RESOURCES : undefined)
+  )
+}
+
+/** GMAC goes with GMAC only: its keys are not used with another algorithm. */
+function signingConflict(first: Connection, second: Connection): NtStatus | undefined {
+  if (first.signingAlgorithmId === second.signingAlgorithmId) return undefined
+  if (first.signingAlgorithmId === SigningAlgorithm.aesGmac) return Status.REQUEST_OUT_OF_SEQUENCE
+  return second.signingAlgorithmId === SigningAlgorithm.aesGmac ? Status.NOT_SUPPORTED : undefined
 }
 
 /** Connection.PreauthSessionTable: the exchange under way. */
@@ -109,9 +121,4 @@ function complete(
   context.signingKey = signingKey
   server.log('info', 'channel added to a session', { peer: connection.peer.remoteAddress, user: session.principal?.user })
   return ok({ sessionFlags: 0, securityBuffer: result.token })
-}
-
-/** Dialects that know binding at all. */
-export function canBind(dialect: number): boolean {
-  return dialect >= Dialect.SMB_3_0
 }

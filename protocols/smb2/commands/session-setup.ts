@@ -19,7 +19,7 @@ import type { Principal, Server } from '../state/server.ts'
 import { Session } from '../state/session.ts'
 import { type NtStatus, Status } from '../status.ts'
 import { acceptorOptions, delayRefusal } from './login.ts'
-import { bindSession, canBind } from './session-bind.ts'
+import { bindSession } from './session-bind.ts'
 import { tearDownSession } from './teardown.ts'
 
 type Failed = Extract<AcceptorResult, { kind: 'failed' }>
@@ -42,9 +42,7 @@ async function runSessionSetup(
   context: CommandContext,
   request: SessionSetupRequest,
 ): Promise<Outcome<SessionSetupResponse>> {
-  if ((request.flags & SESSION_FLAG_BINDING) !== 0) {
-    return canBind(context.connection.dialect) ? bindSession(context, request) : fail(Status.REQUEST_NOT_ACCEPTED)
-  }
+  if ((request.flags & SESSION_FLAG_BINDING) !== 0) return bindSession(context, request)
   const session = findOrMakeSession(context)
   if (!(session instanceof Session)) return session
   context.session = session
