@@ -1,0 +1,67 @@
+/** This server, started as its users start it. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort, projectRoot, run, stop } from '../programs.ts'
+import { type Peer, type RunningServer, SHARE, type StartOptions } from './peer.ts'
+
+const READY_SECONDS = 30
+const READY_FD = 3
+
+export const poolhouse: Peer = { name: 'poolhouse', missing: () => undefined, start }
+
+async function start({ stateDirectory, data, account }: StartOptions): Promise<RunningServer> {
+  const command = join(projectRoot, 'bin', 'poolhouse')
+  const port = await freePort()
+  const config = join(stateDirectory, 'poolhouse.toml')
+  const logFile = join(stateDirectory, 'server.log')
+  await mkdir(join(stateDirectory, 'state'), { mode: 0o700 })
+  await writeFile(config, configuration(port, join(stateDirectory, 'state'), data))
+  await run(command, ['user', 'add', account.name, '--password-stdin', '--config', config], {
+    seconds: READY_SECONDS,
+    input: `${account.password}\n`,
+  })
+  const log = openSync(logFile, 'a')
+  const child = spawn(command, ['serve', '--config', config, '--ready-fd', String(READY_FD)], {
+    detached: true,
+    cwd: stateDirectory,
+    stdio: ['ignore', log, log, 'pipe'],
+  })
+  const ready = once(child.stdio[READY_FD] as Readable, 'data').then(() => true)
+  const ended = once(child, 'exit').then(() => false)
+  const late = delay(READY_SECONDS * 1000, false, { ref: false })
+  if (!(await Promise.race([ready, ended, late]))) {
+    await stop(child)
+    throw new Error(`poolhouse did not become ready:\n${await readFile(logFile, 'utf8')}`)
+  }
+  return { port, pid: child.pid as number, stop: () => stop(child) }
+}
+
+/** JSON's strings are TOML's, too. */
+function configuration(port: number, state: string, data: string): string {
+  return `[server]
+name = "bench"
+state_dir = ${JSON.stringify(state)}
+[log]
+level = "warn"
+[smb]
+listen = ["127.0.0.1:${port}"]
+signing = "enabled"
+encryption = "enabled"
+[iscsi]
+enabled = false
+[status]
+enabled = false
+[discovery]
+mdns = false
+wsd = false
+[[share]]
+name = "${SHARE}"
+path = ${JSON.stringify(data)}
+`
+}
