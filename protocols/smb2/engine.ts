@@ -17,10 +17,16 @@ export function createSmb2Engine(server: Server, mayConnect: (peer: Peer) => boo
         server.log('warn', 'connection refused by hosts_allow or hosts_deny', { peer: peer.remoteAddress })
         return undefined
       }
-      const connection = new Connection(peer, server.environment.now(), server.limits.bytesInFlight, sink)
+      const apply = (effect: Effect): void => {
+        sink(effect)
+        // What the client had open must not wait until it hangs up too.
+        if (effect.kind === 'disconnect') processor.closed()
+      }
+      const connection = new Connection(peer, server.environment.now(), server.limits.bytesInFlight, apply)
+      const processor = new ConnectionProcessor(server, connection, COMMAND_TABLE)
       server.connectionList.add(connection)
       server.counters.connections++
-      return new ConnectionProcessor(server, connection, COMMAND_TABLE)
+      return processor
     },
   }
 }

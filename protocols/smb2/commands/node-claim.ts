@@ -2,7 +2,7 @@
 
 import type { FileHandle, FileStat } from '../../../storage/file-system.ts'
 import type { StreamNode, Target } from '../../../storage/sharing/node-table.ts'
-import { GrantedAccess } from '../../../storage/sharing/share-access.ts'
+import { GrantedAccess, ShareMode, type Sharing, sharingConflicts } from '../../../storage/sharing/share-access.ts'
 import { FileAccess } from '../fscc/access.ts'
 import type { SharedFile } from '../state/open.ts'
 import type { BreakWait } from '../state/oplock-breaks.ts'
@@ -94,8 +94,20 @@ export function renameConflict(
   target: string,
   replace: boolean,
 ): NtStatus | undefined {
+  if (isFolderHeld(server, shared.root, target)) return Status.SHARING_VIOLATION
   for (const _open of inTheWay(server, shared, target, replace)) return Status.ACCESS_DENIED
   return undefined
+}
+
+/** Putting a name into a folder opens that: for adding, and shared for all but deletion. */
+const ADDING: Sharing = { access: GrantedAccess.write, share: ShareMode.read | ShareMode.write }
+
+function isFolderHeld(server: Server, root: object, target: string): boolean {
+  const folder = target.slice(0, Math.max(0, target.lastIndexOf('/')))
+  for (const other of server.nodes.opens()) {
+    if (other.root === root && other.path === folder && sharingConflicts(other, ADDING)) return true
+  }
+  return false
 }
 
 /** The opens because of which a file or directory cannot be renamed. */
