@@ -14,7 +14,7 @@ const startSeconds = 20
 /** Translations of the configuration keys that the suites use; what is not here has no meaning for smbd. */
 const shareKeys: Readonly<Record<string, (value: unknown) => string>> = {
   encryption: (value) => `smb encrypt = ${value === 'required' ? 'required' : 'default'}`,
-  hide_files: (value) => `hide files = ${String(value)}`,
+  hide_files: (value) => `hide files = /${String(value).replaceAll(',', '/')}/`,
   hide_dot_files: (value) => `hide dot files = ${value === true ? 'yes' : 'no'}`,
 }
 
@@ -84,8 +84,15 @@ read only = no
 `
 }
 
+/** Modules of shares that smbtorture's plan names for what they do; samba/smb.conf.in of the plan has the same. */
+const modules: Readonly<Record<string, string>> = {
+  fs_specific: 'streams_xattr btrfs',
+  shadow_write: 'shadow_copy2 streams_xattr',
+}
+
 function shareSection(share: Share): string {
-  const lines = [`[${share.name}]`, `path = ${share.path}`, 'vfs objects = streams_xattr']
+  const objects = modules[share.name] ?? 'streams_xattr'
+  const lines = [`[${share.name}]`, `path = ${share.path}`, `vfs objects = ${objects}`]
   for (const [key, value] of Object.entries(share)) {
     const translate = shareKeys[key]
     if (translate !== undefined) {

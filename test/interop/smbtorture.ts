@@ -71,7 +71,7 @@ function mainServer(directory: string, data: string, btrfs: string): Promise<Ser
     { name: 'tmpenc', path: main, encryption: 'required' },
     { name: 'aio', path: main },
     { name: 'compound_find', path: main },
-    { name: 'dosmode', path: main, hide_dot_files: true, hide_files: '/hidefile/' },
+    { name: 'dosmode', path: main, hide_dot_files: true, hide_files: ['hidefile'] },
     { name: 'fs_specific', path: join(btrfs, 'share') },
     { name: 'shadow_write', path: join(data, 'shadow') },
     { name: 'noperm', path: join(data, 'noperm') },
