@@ -73,8 +73,12 @@ function runOnOpen(open: Open, run: () => Result): Result {
 
 /** The one place where errors become statuses. */
 export function failureOf(error: unknown, context: CommandContext): Outcome<never> {
-  if (error instanceof StorageError) return fail(statusOfStorageError(error.code))
-  if (error instanceof DecodeError) return fail(Status.INVALID_PARAMETER)
+  const expected = error instanceof StorageError || error instanceof DecodeError
+  if (expected) {
+    const details = { command: commandName(context.header.command), reason: error.message }
+    context.server.log('debug', 'a command failed', details)
+    return fail(error instanceof StorageError ? statusOfStorageError(error.code) : Status.INVALID_PARAMETER)
+  }
   context.server.log('error', 'a command failed unexpectedly: this is a bug', {
     command: commandName(context.header.command),
     peer: context.connection.peer.remoteAddress,

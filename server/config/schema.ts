@@ -92,8 +92,6 @@ export const smbSchema = z.strictObject(
     max_connections_per_address: count(1, CONNECTIONS_MAXIMUM).default(128),
     /** Seconds after which a session must authenticate again; 0: never. */
     session_timeout: count(0, TIMEOUT_MAXIMUM_SECONDS).default(0),
-    /** Answers the private FSCTLs of Samba's test suite. For tests alone. */
-    torture_fsctl: flag().default(false),
   },
   tableError('smb'),
 )

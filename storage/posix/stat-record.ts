@@ -112,7 +112,7 @@ const STORED_RESOLUTION = 100n
 
 /** The stored one, else the file system's, else the earliest known. */
 export function birthTimeOf(record: Buffer, at = 0): Nanoseconds {
-  if (record[at + HAS_BIRTH_TIME] !== 0) return record.readBigInt64LE(at + BIRTH_TIME)
+  if (record[at + HAS_BIRTH_TIME] !== 0) return record.readBigInt64LE(at + BIRTH_TIME) * STORED_RESOLUTION
   if ((record.readUInt32LE(at + Statx.mask) & STATX_BTIME) !== 0) {
     const native = timeAt(record, at + Statx.birthTime)
     // Cut, so that it does not change when it is first stored.
@@ -140,9 +140,12 @@ export function setMetadata(
 ): void {
   record.writeUInt32LE(metadata.dosAttributes, DOS_ATTRIBUTES)
   record.writeUInt32LE(metadata.eaSize, EA_SIZE)
-  record[HAS_BIRTH_TIME] = metadata.birthTime === undefined ? 0 : 1
   record[IS_STREAM] = 0
-  record.writeBigInt64LE(metadata.birthTime ?? 0n, BIRTH_TIME)
+  // In its own units: nanoseconds since 1970 end in 2262, and clients set later times.
+  const ticks = (metadata.birthTime ?? 0n) / STORED_RESOLUTION
+  const isKnown = metadata.birthTime !== undefined && BigInt.asIntN(64, ticks) === ticks
+  record[HAS_BIRTH_TIME] = isKnown ? 1 : 0
+  record.writeBigInt64LE(isKnown ? ticks : 0n, BIRTH_TIME)
 }
 
 /** Makes the record that of a named stream: its size stands for the file's. */

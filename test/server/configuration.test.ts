@@ -138,7 +138,7 @@ t.test('defaults', async (t) => {
     signing: 'required',
     encryption: 'enabled',
   })
-  t.match(smb, { guest: false, anonymous: false, hostsAllow: [], sessionTimeout: 0, tortureFsctl: false })
+  t.match(smb, { guest: false, anonymous: false, hostsAllow: [], sessionTimeout: 0 })
   t.match(shares[0], {
     path: '/base/data',
     readOnly: false,
