@@ -48,6 +48,14 @@ export class ConnectionProcessor implements ConnectionEngine {
     }
   }
 
+  /** Only what waits for others (CHANGE_NOTIFY, a blocked LOCK) is under way: it can be cancelled. */
+  isIdle(): boolean {
+    for (const request of this.#connection.requestList.values()) {
+      if (request.asyncId === undefined || request.cancel === undefined) return false
+    }
+    return true
+  }
+
   closed(): void {
     const connection = this.#connection
     connection.closed = true
