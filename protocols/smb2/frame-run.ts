@@ -87,6 +87,7 @@ export class FrameRun {
     this.#connection.requestList.delete(context.header.messageId)
     if (context.request.asyncId !== undefined) this.#connection.asyncCommandList.delete(context.request.asyncId)
     if (outcome.kind === 'disconnect') {
+      for (const reply of this.#replies.splice(0)) reply.payload?.release?.()
       this.#release()
       this.#connection.disconnect(outcome.reason)
       return false
@@ -164,6 +165,16 @@ export class FrameRun {
   }
 
   #replyTo(context: CommandContext, outcome: Exclude<Settled, { kind: 'silent' | 'disconnect' }>): Reply {
+    try {
+      return this.#encode(context, outcome)
+    } catch (error) {
+      // A body that cannot be encoded is a bug of its command; the client gets an answer all the same.
+      if (outcome.kind === 'ok') outcome.payload?.release?.()
+      return this.#encode(context, failureOf(error, context) as Extract<Settled, { kind: 'fail' }>)
+    }
+  }
+
+  #encode(context: CommandContext, outcome: Exclude<Settled, { kind: 'silent' | 'disconnect' }>): Reply {
     const header = this.#headerOf(context, outcome.status)
     const reply =
       outcome.kind === 'fail'
