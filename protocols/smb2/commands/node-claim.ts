@@ -2,7 +2,12 @@
 
 import type { FileHandle, FileStat } from '../../../storage/file-system.ts'
 import type { StreamNode, Target } from '../../../storage/sharing/node-table.ts'
-import { GrantedAccess, ShareMode, type Sharing, sharingConflicts } from '../../../storage/sharing/share-access.ts'
+import {
+  GrantedAccess,
+  ShareMode,
+  type Sharing,
+  sharingConflicts,
+} from '../../../storage/sharing/share-access.ts'
 import { FileAccess } from '../fscc/access.ts'
 import type { SharedFile } from '../state/open.ts'
 import type { BreakWait } from '../state/oplock-breaks.ts'
@@ -31,8 +36,7 @@ export interface ClaimRequest {
 }
 
 /** Nothing of a file but this can be had without breaking an oplock (MS-FSA 2.1.4.12 for OPEN). */
-const ATTRIBUTE_RIGHTS =
-  FileAccess.READ_ATTRIBUTES | FileAccess.WRITE_ATTRIBUTES | FileAccess.SYNCHRONIZE
+const ATTRIBUTE_RIGHTS = FileAccess.READ_ATTRIBUTES | FileAccess.WRITE_ATTRIBUTES | FileAccess.SYNCHRONIZE
 
 /**
  * Takes a place among the opens of a file.
@@ -54,7 +58,10 @@ export function claimNode(server: Server, request: ClaimRequest): Claim | NtStat
       return Status.DELETE_PENDING
     case 'sharing-violation':
       // MS-FSA 2.1.5.1.2: whoever keeps a handle that its user has closed is asked to close it.
-      return server.oplocks.breakConflicting(server.nodes.conflictingOpens(target, shared)) ?? Status.SHARING_VIOLATION
+      return (
+        server.oplocks.breakConflicting(server.nodes.conflictingOpens(target, shared)) ??
+        Status.SHARING_VIOLATION
+      )
     case 'ok': {
       const wait = breakForOpen(server, target, attributesOnly, overwrites)
       return wait ?? { shared, node: server.nodes.attach(target, shared) }

@@ -1,7 +1,7 @@
 /** MS-SMB2 3.3.1.10 Open.OplockLevel, OplockState and OplockTimeout: the oplocks of this server's opens, and who waits for a break. */
 
-import type { Acknowledgment, Check, OplockLevel, Oplocks } from '../../../storage/sharing/oplocks.ts'
 import type { StreamNode } from '../../../storage/sharing/node-table.ts'
+import type { Acknowledgment, Check, OplockLevel, Oplocks } from '../../../storage/sharing/oplocks.ts'
 import type { Cancel, Environment } from '../../transport/engine.ts'
 import { OplockLevel as WireLevel } from '../messages/create.ts'
 import type { Open, SharedFile } from './open.ts'
