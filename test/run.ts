@@ -1,21 +1,18 @@
 /** What `npm test` runs: lint, unit tests, then real clients. Installs nothing; says what it left out and why. */
 
-import { spawn } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { missing, namespaceArguments, privateNamespace } from './interop/needs.ts'
 import { projectRoot } from './interop/paths.ts'
-import { delay } from './interop/server-process.ts'
 import type { Suite } from './interop/suite.ts'
 import { suites } from './interop/suites.ts'
+import { runStep } from './step.ts'
 import { TapReader } from './tap-reader.ts'
 
 const lintSeconds = 120
 const unitSeconds = 900
-/** Between a step's SIGTERM and its SIGKILL. */
-const graceSeconds = 5
 const fuzzMinutes = 10
 const lintedDirectories = ['server', 'protocols', 'storage', 'discovery', 'bench', 'test']
 
@@ -131,6 +128,10 @@ async function interop(selection: readonly string[]): Promise<void> {
 async function interopSuite(suite: Suite, groups: readonly string[], isPrivate: boolean): Promise<void> {
   const parent = process.env['POOLHOUSE_TEST_DIR'] ?? tmpdir()
   const directory = await mkdtemp(join(parent, `poolhouse-${suite.name}-`))
+  // The clients act as accounts other than ours.
+  await chmod(directory, 0o755)
+  const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
+  process.once('exit', remove)
   const command = [
     process.execPath,
     join(import.meta.dirname, 'interop', 'main.js'),
@@ -151,62 +152,14 @@ async function interopSuite(suite: Suite, groups: readonly string[], isPrivate: 
     }
     say(line)
   })
-  await rm(directory, { recursive: true, force: true, maxRetries: 3 })
+  remove()
+  process.removeListener('exit', remove)
   if (tally === undefined) {
     say(
       `FAIL ${suite.name}: ended without a result, exit code ${code ?? 'none'}, limit ${suite.limitSeconds} s`,
     )
   }
   count(tally ?? { passed: 0, failed: 1 })
-}
-
-/** Runs a program and hands out its lines. @returns its exit code; undefined when it was stopped after its time */
-async function runStep(
-  command: string,
-  args: readonly string[],
-  seconds: number,
-  take: (line: string) => void,
-): Promise<number | undefined> {
-  const child = spawn(command, args, { cwd: projectRoot, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-  let rest = ''
-  const onText = (text: string) => {
-    const lines = (rest + text).split('\n')
-    rest = lines.pop() ?? ''
-    lines.forEach(take)
-  }
-  child.stdout.setEncoding('utf8').on('data', onText)
-  child.stderr.setEncoding('utf8').on('data', onText)
-  const stop = (signal: NodeJS.Signals) => {
-    if (child.pid !== undefined && child.exitCode === null) {
-      process.kill(-child.pid, signal)
-    }
-  }
-  const interrupt = () => {
-    stop('SIGKILL')
-    process.exit(1)
-  }
-  process.once('SIGINT', interrupt)
-  process.once('SIGTERM', interrupt)
-  const timer = setTimeout(async () => {
-    say(`stopped after its limit of ${seconds} s`)
-    stop('SIGTERM')
-    await delay(graceSeconds * 1000, undefined)
-    stop('SIGKILL')
-  }, seconds * 1000)
-  const code = await new Promise<number | undefined>((resolve) => {
-    child.on('error', (error) => {
-      say(String(error))
-      resolve(undefined)
-    })
-    child.on('close', (exitCode) => resolve(exitCode ?? undefined))
-  })
-  clearTimeout(timer)
-  process.removeListener('SIGINT', interrupt)
-  process.removeListener('SIGTERM', interrupt)
-  if (rest !== '') {
-    take(rest)
-  }
-  return code
 }
 
 function count(tally: Tally): void {

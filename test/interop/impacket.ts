@@ -80,7 +80,11 @@ async function shell(report: Report, ground: Ground): Promise<void> {
   })
   await removeAll(back)
   await report.check('lists shares and deletes everything', async () => {
-    const commands = ['shares', `cd \\tree\\${unicodeFolder}`, ...namesFor({ beyondBmp }).map((name) => `rm ${name}`)]
+    const commands = [
+      'shares',
+      `cd \\tree\\${unicodeFolder}`,
+      ...namesFor({ beyondBmp }).map((name) => `rm ${name}`),
+    ]
     commands.push(`cd \\tree\\${manyFolder}`)
     for (let index = 0; index < manyFiles; index += 1) {
       commands.push(`rm ${smallName(index)}`)

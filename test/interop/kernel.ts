@@ -3,6 +3,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { alice } from './environment.ts'
+import { LineReader } from './lines.ts'
 import { labCommand, needs } from './needs.ts'
 import { interopFile } from './paths.ts'
 import { describe, run } from './process.ts'
@@ -62,30 +63,5 @@ function takeOver(report: Report, line: string): void {
     report.fail(title, '')
   } else {
     report.pass(title)
-  }
-}
-
-/** Cuts a stream of text into lines. */
-class LineReader {
-  readonly #take: (line: string) => void
-  #rest = ''
-
-  constructor(take: (line: string) => void) {
-    this.#take = take
-  }
-
-  push(text: string): void {
-    const lines = (this.#rest + text).split('\n')
-    this.#rest = lines.pop() ?? ''
-    for (const line of lines) {
-      this.#take(line)
-    }
-  }
-
-  end(): void {
-    if (this.#rest !== '') {
-      this.#take(this.#rest)
-    }
-    this.#rest = ''
   }
 }
