@@ -36,7 +36,7 @@ install_packages() {
     forbid_services
     "${apt[@]}" install -y --no-install-recommends "${missing[@]}"
     if [ $had_samba = 0 ] && command -v systemctl >/dev/null; then
-        systemctl disable --quiet smbd nmbd samba-ad-dc 2>/dev/null || true
+        systemctl disable --quiet smbd nmbd winbind samba-ad-dc 2>/dev/null || true
     fi
 }
 

@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { isPrivate } from './environment.ts'
 import { projectRoot } from './paths.ts'
 import { killGroup, succeed } from './process.ts'
 import { CheckError } from './report.ts'
@@ -32,16 +33,23 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return against === 'smbd' ? startControl(options, port) : startPoolhouse(options, port)
 }
 
+/** A server of root's acts as its accounts' system users; without a namespace of our own they do not exist, and root does. */
+const systemUser = process.getuid?.() === 0 && !isPrivate ? ['--unix-user', 'root'] : []
+
 async function startPoolhouse(options: ServerOptions, port: number): Promise<Server> {
   const command = join(projectRoot, 'bin', 'poolhouse')
   const config = join(options.directory, 'poolhouse.toml')
   await mkdir(join(options.directory, 'state'), { recursive: true, mode: 0o700 })
   await writeFile(config, configuration(options, port))
   for (const account of options.accounts) {
-    await succeed(command, ['user', 'add', account.name, '--password-stdin', '--config', config], {
-      seconds: readySeconds,
-      input: `${account.password}\n`,
-    })
+    await succeed(
+      command,
+      ['user', 'add', account.name, '--password-stdin', '--config', config, ...systemUser],
+      {
+        seconds: readySeconds,
+        input: `${account.password}\n`,
+      },
+    )
   }
   const logFile = join(options.directory, 'server.log')
   const child = spawn(command, ['serve', '--config', config, '--ready-fd', '3'], {
