@@ -8,7 +8,12 @@ const fileLine = /^(ok|not ok) \d+ - (\S+)(?: # time=([\d.]+)ms)?/
 /** `# { total: 5, pass: 3, fail: 1, skip: 1 }`: the last lines. */
 const totalsLine = /^# \{.*\}$/
 
+/** `ok 4 - name # SKIP reason`: a test that left itself out. */
+const skipLine = /^\s*ok \d+ - (.*?) # SKIP ?(.*)$/
+
 export class TapReader {
+  /** Tests that left themselves out, with their reasons. */
+  readonly skipped: string[] = []
   readonly #say: (line: string) => void
   #block: string[] = []
   #passed = 0
@@ -26,6 +31,10 @@ export class TapReader {
     if (verdict !== undefined) {
       this.#endOfFile(verdict === 'ok', file ?? '', Number(time ?? 0))
       return
+    }
+    const [, name, reason] = skipLine.exec(line) ?? []
+    if (name !== undefined) {
+      this.skipped.push(`${name}${reason === '' ? '' : ` (${reason})`}`)
     }
     if (totalsLine.test(line)) {
       this.#passed = numberAfter(line, 'pass')
