@@ -11,7 +11,7 @@ import { workerUrl } from './worker-url.ts'
 const DEFAULT_WORKERS = 2
 const MAXIMUM_WORKERS = 64
 /** Names of large folders lie outside the heap; what is inside is small. */
-const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 } as const
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 4 } as const
 
 export type Operation = keyof Operations
 export type Argument<K extends Operation> = Parameters<Operations[K]>[0]

@@ -23,8 +23,10 @@ import type { Share } from '../state/server.ts'
 import { Status } from '../status.ts'
 import { fileAttributesOf, fileTimesOf } from './describe.ts'
 
+/** Clients offer up to 8 MiB; with less they have something to work on while the next part is made. */
+const LONGEST_ANSWER_BYTES = 256 * 1024
 /** Entries that one trip to storage brings. */
-const PAGE_ENTRIES = 1024
+const PAGE_ENTRIES = 256
 /** More than any client asks for at once; names alone are shorter than any other entry. */
 const LEAST_ENTRY_BYTES = 96
 
@@ -58,9 +60,10 @@ function runQueryDirectory(
 
 async function list(open: Open, request: QueryDirectoryRequest): Promise<Outcome<QueryDirectoryResponse>> {
   const enumeration = await enumerationFor(open, request)
-  const writer = new DirectoryListWriter(request.fileInformationClass, request.outputBufferLength)
+  const limitBytes = Math.min(request.outputBufferLength, LONGEST_ANSWER_BYTES)
+  const writer = new DirectoryListWriter(request.fileInformationClass, limitBytes)
   const single = (request.flags & QueryDirectoryFlag.RETURN_SINGLE_ENTRY) !== 0
-  const isFull = await fill(enumeration, writer, open.treeConnect.share, single, request.outputBufferLength)
+  const isFull = await fill(enumeration, writer, open.treeConnect.share, single, limitBytes)
   if (writer.count === 0) {
     // 3.3.5.18: an entry that does not fit at all; or nothing (more) matches.
     if (isFull) return fail(Status.BUFFER_OVERFLOW)
