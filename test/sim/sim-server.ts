@@ -9,11 +9,14 @@ import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
 import {
   DEFAULT_LIMITS,
+  type LoginThrottle,
+  type PayloadPool,
   type Server,
+  type ServerLimits,
   type ServerSettings,
   type Share,
 } from '../../protocols/smb2/state/server.ts'
-import type { Engine } from '../../protocols/transport/engine.ts'
+import type { Engine, Peer } from '../../protocols/transport/engine.ts'
 import { filetimeOfMilliseconds } from '../../protocols/wire/filetime.ts'
 import { createIdentityMap } from '../../server/serve/identity-map.ts'
 import { createMemoryFileSystem, type MemoryFileSystem } from '../../storage/memory/file-system.ts'
@@ -37,12 +40,30 @@ export interface SimServer {
   readonly storage: MemoryFileSystem
   /** Messages of levels 'warn' and 'error': there should be none. */
   readonly complaints: string[]
+  /** Memory that the engine has and should give back. */
+  readonly leases: Leases
+}
+
+/** Counts of what is borrowed at the moment. */
+export interface Leases {
+  /** Received frames, counted by the clients. */
+  frames: number
+  /** Payloads of READ. */
+  payloads: number
 }
 
 export interface SimServerOptions {
   readonly seed?: number
   readonly settings?: Partial<ServerSettings>
+  /** What differs in the share SIM_SHARE. */
   readonly share?: Partial<Share>
+  /** Further shares, on the same storage. */
+  readonly shares?: readonly (Partial<Share> & { readonly name: string })[]
+  readonly limits?: Partial<ServerLimits>
+  /** Accounts besides SIM_USER, with their passwords. */
+  readonly users?: Readonly<Record<string, string>>
+  readonly loginThrottle?: LoginThrottle
+  readonly mayConnect?: (peer: Peer) => boolean
 }
 
 export function createSimServer(options: SimServerOptions = {}): SimServer {
@@ -51,20 +72,21 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
   const complaints: string[] = []
   const oplocks = new Oplocks<SharedFile>()
   const serverGuid = environment.random(16)
-  const credential = { name: SIM_USER, ntHash: ntHash(SIM_PASSWORD) }
+  const passwords = new Map(Object.entries({ ...options.users, [SIM_USER]: SIM_PASSWORD }))
+  const leases = { frames: 0, payloads: 0 }
   const server: Server = {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
     serverGuid,
     serverStartTime: filetimeOfMilliseconds(environment.now()),
     settings: { ...SETTINGS, ...options.settings },
-    limits: DEFAULT_LIMITS,
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
     environment,
     log: (level, message, details) => {
       if (level === 'warn' || level === 'error')
         complaints.push(`${message} ${String(details?.['error'] ?? '')}`)
     },
-    payloads: { acquire: (bytes) => ({ buffer: Buffer.alloc(bytes), release: () => undefined }) },
-    shareList: new Map([[SIM_SHARE, { ...shareOf(storage), ...options.share }]]),
+    payloads: countingPool(leases),
+    shareList: sharesOf(storage, options),
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
     nodes: new NodeTable([oplocks]),
@@ -72,13 +94,51 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     tunnel: new TunnelCache(),
     changes: new ChangeBus(),
     connectionList: new Set(),
-    lookup: (user) => (user === SIM_USER ? credential : undefined),
+    lookup(user) {
+      const password = passwords.get(user.toLowerCase())
+      return password === undefined ? undefined : { name: user.toLowerCase(), ntHash: ntHash(password) }
+    },
     self: SELF,
     identities: createIdentityMap(serverGuid),
     networkInterfaces: () => [],
-    loginThrottle: { failed: () => 0, succeeded: () => undefined, blocked: () => false },
+    loginThrottle: options.loginThrottle ?? {
+      failed: () => 0,
+      succeeded: () => undefined,
+      blocked: () => false,
+    },
   }
-  return { environment, server, storage, complaints, engine: createSmb2Engine(server, () => true) }
+  const engine = createSmb2Engine(server, options.mayConnect ?? (() => true))
+  return { environment, server, storage, complaints, leases, engine }
+}
+
+/** What a payload's memory holds after it was given back: whoever still sends it, shows it. */
+const POISON = 0xdd
+
+function countingPool(leases: Leases): PayloadPool {
+  return {
+    acquire(bytes) {
+      // Dirty, as pooled memory is: what is sent must have been written before.
+      const buffer = Buffer.alloc(bytes, POISON)
+      let released = false
+      leases.payloads++
+      return {
+        buffer,
+        release() {
+          if (released) throw new Error('a payload was given back twice')
+          released = true
+          leases.payloads--
+          buffer.fill(POISON)
+        },
+      }
+    },
+  }
+}
+
+function sharesOf(storage: MemoryFileSystem, { share, shares = [] }: SimServerOptions): Map<string, Share> {
+  const plain = shareOf(storage)
+  const pipes: Share = { ...plain, name: 'IPC$', type: 'pipe', fileSystem: undefined }
+  const list = [pipes, { ...plain, ...share }, ...shares.map((more) => ({ ...plain, ...more }))]
+  return new Map(list.map((each) => [each.name.toLowerCase(), each]))
 }
 
 const SETTINGS: ServerSettings = {

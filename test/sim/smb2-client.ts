@@ -1,151 +1,160 @@
-/** MS-SMB2 3.2: a client that hands its frames to an engine and keeps all that comes back, in order. Dialect 2.1, unsigned. */
+/** MS-SMB2 3.2: a client of a simulated server, by commands rather than by messages. */
 
-import { createInitiator } from '../../protocols/auth/initiator.ts'
-import { ntHash } from '../../protocols/auth/nt-hash.ts'
-import { FileAccess } from '../../protocols/smb2/fscc/access.ts'
-import { CreateDisposition, ImpersonationLevel } from '../../protocols/smb2/fscc/create-options.ts'
-import { encodeCloseRequest } from '../../protocols/smb2/messages/close.ts'
+import { FileInformationClass } from '../../protocols/smb2/fscc/file-information.ts'
+import { type CloseResponse, decodeCloseResponse } from '../../protocols/smb2/messages/close.ts'
 import { Command, commandName } from '../../protocols/smb2/messages/commands.ts'
 import {
-  type CreateRequest,
   type CreateResponse,
   decodeCreateResponse,
-  encodeCreateRequest,
   OplockLevel,
 } from '../../protocols/smb2/messages/create.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
-import {
-  decodeHeader,
-  encodeHeader,
-  HEADER_BYTES,
-  type Header,
-  HeaderFlag,
-  UNSOLICITED_MESSAGE_ID,
-} from '../../protocols/smb2/messages/header.ts'
-import { encodeNegotiateRequest } from '../../protocols/smb2/messages/negotiate.ts'
+import { decodeIoctlResponse, type IoctlRequest } from '../../protocols/smb2/messages/ioctl.ts'
+import type { LockElement } from '../../protocols/smb2/messages/lock.ts'
 import {
   decodeOplockBreakNotification,
   encodeOplockBreakRequest,
   type OplockBreakNotification,
 } from '../../protocols/smb2/messages/oplock-break.ts'
-import {
-  decodeSessionSetupResponse,
-  encodeSessionSetupRequest,
-} from '../../protocols/smb2/messages/session-setup.ts'
+import { decodeOutputBody } from '../../protocols/smb2/messages/output-body.ts'
+import type { QueryDirectoryRequest } from '../../protocols/smb2/messages/query-directory.ts'
+import type { QueryInfoRequest } from '../../protocols/smb2/messages/query-info.ts'
+import { decodeReadResponse } from '../../protocols/smb2/messages/read.ts'
+import type { SetInfoRequest } from '../../protocols/smb2/messages/set-info.ts'
 import type { FileId } from '../../protocols/smb2/messages/structure.ts'
-import { encodeTreeConnectRequest } from '../../protocols/smb2/messages/tree-connect.ts'
-import { encodeWriteRequest } from '../../protocols/smb2/messages/write.ts'
+import { decodeTreeConnectResponse, ShareFlag } from '../../protocols/smb2/messages/tree-connect.ts'
 import { Status } from '../../protocols/smb2/status.ts'
-import type { ConnectionEngine, Effect } from '../../protocols/transport/engine.ts'
-import { Reader } from '../../protocols/wire/reader.ts'
-import { Writer } from '../../protocols/wire/writer.ts'
-import { SIM_PASSWORD, SIM_SHARE, SIM_USER, type SimServer } from './sim-server.ts'
+import type { Writer } from '../../protocols/wire/writer.ts'
+import { SIM_SHARE, type SimServer } from './sim-server.ts'
+import { type SimAnswer, SimConnection } from './smb2-connection.ts'
+import * as requests from './smb2-requests.ts'
+import { type LogOnOptions, logOn, negotiate, negotiateContexts } from './smb2-session.ts'
 
-const CREDITS_WANTED = 64
-const ALIGNMENT_BYTES = 8
-const SHARE_ALL = 7
-const SECURITY_SIGNING_ENABLED = 1
-const PORT = 445
-
-/** A request's command and body; several make a compound. */
-export interface SimRequest {
-  readonly command: number
-  readonly write: (writer: Writer) => void
-  /** Takes session, tree and open of the one before it in its compound. */
-  readonly related?: boolean
+export interface MountOptions extends LogOnOptions {
+  readonly address?: string
+  /** Default 2.1 alone. */
+  readonly dialects?: number[]
+  /** Offered on 3.1.1. */
+  readonly ciphers?: readonly number[]
+  readonly signing?: readonly number[]
+  readonly share?: string
+  /** Signs all it sends. */
+  readonly signs?: boolean
 }
 
-export interface SimAnswer {
-  readonly header: Header
+export interface SimOutput {
   readonly status: number
-  /** At the body. */
-  readonly body: Reader
+  /** Empty when the request failed. */
+  readonly output: Buffer
 }
 
-/** What a CREATE asks for when nothing else is said: to read and write, sharing all. */
-const CREATE_DEFAULTS: Omit<CreateRequest, 'name'> = {
-  requestedOplockLevel: OplockLevel.NONE,
-  impersonationLevel: ImpersonationLevel.IMPERSONATION,
-  desiredAccess: FileAccess.READ_DATA | FileAccess.WRITE_DATA | FileAccess.DELETE,
-  fileAttributes: 0,
-  shareAccess: SHARE_ALL,
-  createDisposition: CreateDisposition.OPEN_IF,
-  createOptions: 0,
-  createContexts: [],
-}
-
-export class SimClient {
+export class SimClient extends SimConnection {
   /** All that came, as "CREATE 0x00000000", "CREATE pending" or "break II". */
   readonly arrivals: string[] = []
   /** Notifications not taken yet. */
   readonly breaks: OplockBreakNotification[] = []
-  /** The server has hung up. */
-  disconnected = false
-  readonly #engine: ConnectionEngine
-  readonly #random: (bytes: number) => Buffer
-  readonly #now: () => number
-  readonly #waiting = new Map<bigint, (answer: SimAnswer) => void>()
-  #messageId = 0n
-  #sessionId = 0n
-  #treeId = 0
 
-  constructor({ engine, environment }: SimServer, name = 'client') {
-    const peer = { remoteAddress: name, remotePort: PORT, localAddress: 'server', localPort: PORT }
-    const connection = engine.connect(peer, (effect) => this.#take(effect))
-    if (connection === undefined) throw new Error('the engine refused the connection')
-    this.#engine = connection
-    this.#random = (bytes) => environment.random(bytes)
-    this.#now = () => environment.now()
-  }
-
-  /** A client with a session and a tree connect. */
-  static async mount(server: SimServer, name?: string): Promise<SimClient> {
-    const client = new SimClient(server, name)
-    await client.#negotiate()
-    await client.#logOn()
-    const path = `\\\\server\\${SIM_SHARE}`
-    const tree = await client.request({
-      command: Command.TREE_CONNECT,
-      write: (writer) => encodeTreeConnectRequest(writer, { flags: 0, path }),
-    })
-    client.#treeId = tree.header.treeId
+  /** A client with a session and a tree connect. @throws Error when it does not get them */
+  static async mount(sim: SimServer, options: string | MountOptions = {}): Promise<SimClient> {
+    const given = typeof options === 'string' ? { address: options } : options
+    const client = await SimClient.logOn(sim, given)
+    const status = await client.connectTree(given.share ?? SIM_SHARE)
+    if (status !== Status.SUCCESS) throw new Error(`the TREE_CONNECT failed with 0x${status.toString(16)}`)
     return client
   }
 
-  /** Sends one request. @returns its final answer */
-  async request(request: SimRequest): Promise<SimAnswer> {
-    const [answer] = await Promise.all(this.send([request]))
-    return answer as SimAnswer
+  /** A client with a session. @throws Error when it gets none */
+  static async logOn(sim: SimServer, options: MountOptions = {}): Promise<SimClient> {
+    const client = await SimClient.negotiate(sim, options)
+    const { status } = await logOn(client, options)
+    if (status !== Status.SUCCESS) throw new Error(`the SESSION_SETUP failed with 0x${status.toString(16)}`)
+    client.signs = options.signs ?? false
+    return client
   }
 
-  /** Sends requests in one frame. @returns their final answers, each when it comes */
-  send(requests: readonly SimRequest[]): Promise<SimAnswer>[] {
-    const members: Buffer[] = []
-    const answers = requests.map((request, index) => {
-      const messageId = this.#messageId++
-      const isLast = index === requests.length - 1
-      members.push(encodeMember(this.#headerOf(request, messageId), request, isLast))
-      return new Promise<SimAnswer>((resolve) => this.#waiting.set(messageId, resolve))
+  /** A client that has negotiated a dialect. */
+  static async negotiate(sim: SimServer, options: MountOptions = {}): Promise<SimClient> {
+    const client = new SimClient(sim, options.address)
+    const { dialects = [Dialect.SMB_2_1] } = options
+    const random = (bytes: number) => sim.environment.random(bytes)
+    const answer = await negotiate(client, {
+      dialects,
+      negotiateContexts: dialects.includes(Dialect.SMB_3_1_1)
+        ? negotiateContexts(random, options.ciphers, options.signing)
+        : [],
     })
-    this.#engine.receive({ bytes: Buffer.concat(members), release: () => undefined })
-    return answers
+    if (answer.status !== Status.SUCCESS) throw new Error('the NEGOTIATE failed')
+    return client
+  }
+
+  /** Later requests are sent on this share. @returns the status */
+  async connectTree(share: string): Promise<number> {
+    const { status, header, body } = await this.request(requests.treeConnectRequest(share))
+    if (status !== Status.SUCCESS) return status
+    this.treeId = header.treeId
+    this.treeEncrypts = (decodeTreeConnectResponse(body).shareFlags & ShareFlag.ENCRYPT_DATA) !== 0
+    return status
   }
 
   /** @returns the final status, and what was opened when it succeeded */
-  async create(fields: Partial<CreateRequest> & { name: string }): Promise<SimCreated> {
-    const answer = await this.request(createRequest(fields))
-    return createdOf(answer)
+  async create(fields: requests.CreateFields): Promise<SimCreated> {
+    return createdOf(await this.request(requests.createRequest(fields)))
   }
 
   async close(fileId: FileId): Promise<number> {
-    return (await this.request(closeRequest(fileId))).status
+    return (await this.request(requests.closeRequest(fileId))).status
   }
 
-  async write(fileId: FileId, data: string, offset = 0n): Promise<number> {
-    const fields = { offset, fileId, channel: 0, remainingBytes: 0, flags: 0, data: Buffer.from(data) }
-    return (
-      await this.request({ command: Command.WRITE, write: (writer) => encodeWriteRequest(writer, fields) })
-    ).status
+  /** CLOSE with the attributes asked for. @throws DecodeError when it failed */
+  async closeQuerying(fileId: FileId): Promise<CloseResponse> {
+    return decodeCloseResponse((await this.request(requests.closeRequest(fileId, 1))).body)
+  }
+
+  async read(fileId: FileId, length: number, offset = 0n, minimumCount = 0): Promise<SimOutput> {
+    const answer = await this.request(requests.readRequest({ fileId, length, offset, minimumCount }))
+    return {
+      status: answer.status,
+      output: succeeded(answer) ? decodeReadResponse(answer.body).data : NO_BYTES,
+    }
+  }
+
+  async write(fileId: FileId, data: string | Buffer, offset = 0n, flags = 0): Promise<number> {
+    return (await this.request(requests.writeRequest({ fileId, data: Buffer.from(data), offset, flags })))
+      .status
+  }
+
+  async flush(fileId: FileId): Promise<number> {
+    return (await this.request(requests.flushRequest(fileId))).status
+  }
+
+  async lock(fileId: FileId, ...locks: readonly LockElement[]): Promise<number> {
+    return (await this.request(requests.lockRequest(fileId, ...locks))).status
+  }
+
+  async ioctl(ctlCode: number, fields: Partial<IoctlRequest> = {}): Promise<SimOutput> {
+    const answer = await this.request(requests.ioctlRequest(ctlCode, fields))
+    const { status, body } = answer
+    const isResponse =
+      status === Status.SUCCESS || body.view(body.offset, 2).readUInt16LE() === IOCTL_RESPONSE_SIZE
+    return { status, output: isResponse ? decodeIoctlResponse(body).output : NO_BYTES }
+  }
+
+  /** A page of a listing, with the names in it. */
+  async list(
+    fileId: FileId,
+    fields: Partial<QueryDirectoryRequest> = {},
+  ): Promise<SimOutput & { names: string[] }> {
+    const result = outputOf(await this.request(requests.queryDirectoryRequest({ fileId, ...fields })))
+    const layout = fields.fileInformationClass ?? FileInformationClass.IdBothDirectory
+    return { ...result, names: namesIn(result.output, layout) }
+  }
+
+  async queryInfo(fileId: FileId, fields: Partial<QueryInfoRequest> = {}): Promise<SimOutput> {
+    return outputOf(await this.request(requests.queryInfoRequest({ fileId, ...fields })))
+  }
+
+  async setInfo(fileId: FileId, fields: Partial<SetInfoRequest>): Promise<number> {
+    return (await this.request(requests.setInfoRequest({ fileId, ...fields }))).status
   }
 
   /** Acknowledges a break of an oplock. */
@@ -155,104 +164,60 @@ export class SimClient {
     return (await this.request({ command: Command.OPLOCK_BREAK, write })).status
   }
 
-  /** Gives a request up that may be pending. */
-  cancel(messageId: bigint): void {
-    const writer = new Writer()
-    encodeHeader(writer, this.#headerOf({ command: Command.CANCEL }, messageId))
-    writer.u16(4).u16(0)
-    this.#engine.receive({ bytes: writer.finish(), release: () => undefined })
+  protected override notified({ body }: SimAnswer): void {
+    const notification = decodeOplockBreakNotification(body)
+    this.breaks.push(notification)
+    const level = notification.kind === 'oplock' ? LEVEL_NAMES.get(notification.oplockLevel) : 'lease'
+    this.arrivals.push(`break ${level}`)
   }
 
-  /** MessageId of the next request. */
-  get nextMessageId(): bigint {
-    return this.#messageId
-  }
-
-  /** The connection breaks. */
-  drop(): void {
-    this.#engine.closed()
-  }
-
-  async #negotiate(): Promise<void> {
-    const clientGuid = this.#random(16)
-    await this.request({
-      command: Command.NEGOTIATE,
-      write: (writer) =>
-        encodeNegotiateRequest(writer, {
-          securityMode: SECURITY_SIGNING_ENABLED,
-          capabilities: 0,
-          clientGuid,
-          dialects: [Dialect.SMB_2_1],
-          negotiateContexts: [],
-        }),
-    })
-  }
-
-  async #logOn(): Promise<void> {
-    const initiator = createInitiator({
-      ...{ user: SIM_USER, domain: '', workstation: 'SIM', ntHash: ntHash(SIM_PASSWORD) },
-      ...{ now: this.#now, random: this.#random },
-    })
-    let { token } = initiator.step()
-    while (token !== undefined) {
-      const securityBuffer = token
-      const answer = await this.request({
-        command: Command.SESSION_SETUP,
-        write: (writer) =>
-          encodeSessionSetupRequest(writer, {
-            ...{ flags: 0, securityMode: SECURITY_SIGNING_ENABLED, capabilities: 0 },
-            ...{ previousSessionId: 0n, securityBuffer },
-          }),
-      })
-      this.#sessionId = answer.header.sessionId
-      if (answer.status === Status.SUCCESS) return
-      token = initiator.step(decodeSessionSetupResponse(answer.body).securityBuffer).token
-    }
-    throw new Error('no session was granted')
-  }
-
-  #headerOf({ command, related }: Pick<SimRequest, 'command' | 'related'>, messageId: bigint): Header {
-    return {
-      ...{ creditCharge: 1, status: 0, command, credits: CREDITS_WANTED },
-      flags: related === true ? HeaderFlag.RELATED_OPERATIONS : 0,
-      ...{ nextCommand: 0, messageId, asyncId: 0n, treeId: this.#treeId, sessionId: this.#sessionId },
-    }
-  }
-
-  #take(effect: Effect): void {
-    if (effect.kind === 'disconnect') this.disconnected = true
-    if (effect.kind !== 'send') return
-    const frame = Buffer.concat(effect.chunks)
-    effect.release?.()
-    for (let at = 0, next = 1; next > 0; at += next) {
-      next = frame.readUInt32LE(at + NEXT_COMMAND_OFFSET)
-      this.#takeMessage(frame.subarray(at, next === 0 ? frame.length : at + next))
-    }
-  }
-
-  #takeMessage(message: Buffer): void {
-    const body = new Reader(message)
-    const header = decodeHeader(body)
-    body.seek(HEADER_BYTES)
-    if (header.messageId === UNSOLICITED_MESSAGE_ID) {
-      const notification = decodeOplockBreakNotification(body)
-      this.breaks.push(notification)
-      const level = notification.kind === 'oplock' ? LEVEL_NAMES.get(notification.oplockLevel) : 'lease'
-      this.arrivals.push(`break ${level}`)
-      return
-    }
-    const { status } = header
-    const isInterim = status === Status.PENDING
-    const text = isInterim ? 'pending' : `0x${status.toString(16).padStart(8, '0')}`
+  protected override answered({ header, status }: SimAnswer): void {
+    const text = status === Status.PENDING ? 'pending' : `0x${status.toString(16).padStart(8, '0')}`
     this.arrivals.push(`${commandName(header.command)} ${text}`)
-    if (isInterim) return
-    this.#waiting.get(header.messageId)?.({ header, status, body })
-    this.#waiting.delete(header.messageId)
   }
 }
 
-const NEXT_COMMAND_OFFSET = 20
+const NO_BYTES = Buffer.alloc(0)
+const IOCTL_RESPONSE_SIZE = 49
 const LEVEL_NAMES = new Map<number, string>(Object.entries(OplockLevel).map(([name, level]) => [level, name]))
+
+function succeeded({ status }: SimAnswer): boolean {
+  return status === Status.SUCCESS || status === Status.BUFFER_OVERFLOW
+}
+
+/** What QUERY_DIRECTORY, QUERY_INFO and CHANGE_NOTIFY brought. BUFFER_OVERFLOW may be an error, or come with data. */
+export function outputOf(answer: SimAnswer): SimOutput {
+  const { status, body } = answer
+  const isError = !succeeded(answer) || body.view(body.offset + 2, 2).readUInt16LE() === 0
+  return { status, output: isError ? NO_BYTES : decodeOutputBody(body).output }
+}
+
+/** Offsets of FileName (MS-FSCC 2.4) by class. */
+const NAME_OFFSETS = new Map<number, number>([
+  [FileInformationClass.Directory, 64],
+  [FileInformationClass.FullDirectory, 68],
+  [FileInformationClass.BothDirectory, 94],
+  [FileInformationClass.Names, 12],
+  [FileInformationClass.IdBothDirectory, 104],
+  [FileInformationClass.IdFullDirectory, 80],
+  [FileInformationClass.IdExtdDirectory, 88],
+  [FileInformationClass.IdExtdBothDirectory, 114],
+])
+const NAME_LENGTH_OFFSET = 60
+
+/** The names of a listing, in order. */
+export function namesIn(list: Buffer, fileInformationClass: number): string[] {
+  const nameAt = NAME_OFFSETS.get(fileInformationClass)
+  if (nameAt === undefined || list.length === 0) return []
+  const lengthAt = fileInformationClass === FileInformationClass.Names ? 8 : NAME_LENGTH_OFFSET
+  const names: string[] = []
+  for (let at = 0, next = 1; next > 0; at += next) {
+    next = list.readUInt32LE(at)
+    const length = list.readUInt32LE(at + lengthAt)
+    names.push(list.toString('utf16le', at + nameAt, at + nameAt + length))
+  }
+  return names
+}
 
 export interface SimCreated {
   readonly status: number
@@ -273,24 +238,4 @@ export function createdOf({ status, body }: SimAnswer): SimCreated {
       return response.fileId
     },
   }
-}
-
-export function createRequest(fields: Partial<CreateRequest> & { name: string }): SimRequest {
-  const request = { ...CREATE_DEFAULTS, ...fields }
-  return { command: Command.CREATE, write: (writer) => encodeCreateRequest(writer, request) }
-}
-
-export function closeRequest(fileId: FileId): SimRequest {
-  return { command: Command.CLOSE, write: (writer) => encodeCloseRequest(writer, { flags: 0, fileId }) }
-}
-
-function encodeMember(header: Header, request: SimRequest, isLast: boolean): Buffer {
-  const writer = new Writer()
-  encodeHeader(writer, header)
-  request.write(writer)
-  if (isLast) return writer.finish()
-  writer.align(ALIGNMENT_BYTES)
-  const member = writer.finish()
-  member.writeUInt32LE(member.length, NEXT_COMMAND_OFFSET)
-  return member
 }

@@ -18,14 +18,9 @@ import { Status } from '../../../protocols/smb2/status.ts'
 import { Writer } from '../../../protocols/wire/writer.ts'
 import { settled } from '../../sim/sim-environment.ts'
 import { createSimServer, type SimServer } from '../../sim/sim-server.ts'
-import {
-  closeRequest,
-  createdOf,
-  createRequest,
-  type SimAnswer,
-  SimClient,
-  type SimRequest,
-} from '../../sim/smb2-client.ts'
+import { createdOf, SimClient } from '../../sim/smb2-client.ts'
+import type { SimAnswer, SimRequest } from '../../sim/smb2-connection.ts'
+import { closeRequest, createRequest } from '../../sim/smb2-requests.ts'
 
 const { BATCH, EXCLUSIVE, II, LEASE, NONE } = OplockLevel
 
