@@ -293,7 +293,10 @@ export class SimConnection {
     const answer = { header, status, body, signature: this.#signatureOf(message, header), encrypted, message }
     this.lastReceived = message
     this.messages.push(answer)
-    if (header.messageId === UNSOLICITED_MESSAGE_ID) return this.notified(answer)
+    if (header.messageId === UNSOLICITED_MESSAGE_ID) {
+      this.notified(answer)
+      return
+    }
     this.credits += header.credits
     this.answered(answer)
     if (status === Status.PENDING) return

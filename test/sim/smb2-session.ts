@@ -19,6 +19,7 @@ import {
   SessionFlag,
 } from '../../protocols/smb2/messages/session-setup.ts'
 import { Status } from '../../protocols/smb2/status.ts'
+import type { Writer } from '../../protocols/wire/writer.ts'
 import { SIM_PASSWORD, SIM_USER } from './sim-server.ts'
 import type { SimAnswer, SimConnection } from './smb2-connection.ts'
 
@@ -122,11 +123,11 @@ export async function logOn(connection: SimConnection, options: LogOnOptions = {
   let sessionKey: Buffer | undefined
   for (;;) {
     const securityBuffer = token ?? Buffer.alloc(0)
-    const answer = await connection.request({
+    const request = {
       command: Command.SESSION_SETUP,
       sessionId,
       treeId: 0,
-      write: (writer) =>
+      write: (writer: Writer) =>
         encodeSessionSetupRequest(writer, {
           ...{
             flags: 0,
@@ -135,7 +136,8 @@ export async function logOn(connection: SimConnection, options: LogOnOptions = {
           },
           ...{ previousSessionId: options.previousSessionId ?? 0n, securityBuffer },
         }),
-    })
+    }
+    const answer = await connection.request(request, { encrypted: options.session?.encrypts ?? false })
     sessionId = answer.header.sessionId
     if (answer.status === Status.SUCCESS) {
       const { sessionFlags } = decodeSessionSetupResponse(answer.body)
