@@ -72,7 +72,6 @@ export class ConnectionProcessor implements ConnectionEngine {
         return this.#run(bytes, undefined, release)
       case ProtocolId.TRANSFORM: {
         const { plain, session } = this.#decrypt(bytes)
-        // The frame stays counted while its plain text is worked on.
         return this.#run(plain, session, release)
       }
       case ProtocolId.SMB1:
@@ -83,7 +82,7 @@ export class ConnectionProcessor implements ConnectionEngine {
     }
   }
 
-  /** 3.3.5.2.1.1 */
+  /** 3.3.5.2.1.1. @throws DecodeError when it is not what a session's client encrypted */
   #decrypt(bytes: Buffer): { plain: Buffer; session: Session } {
     const reader = new Reader(bytes)
     const transform = decodeTransformHeader(reader)
@@ -94,7 +93,7 @@ export class ConnectionProcessor implements ConnectionEngine {
       throw new DecodeError('an encrypted frame of no session')
     }
     const body = bytes.subarray(TRANSFORM_HEADER_BYTES)
-    if (body.length < transform.originalMessageSize) throw new DecodeError('an encrypted frame is too short')
+    if (body.length !== transform.originalMessageSize) throw new DecodeError('an encrypted frame of a wrong size')
     const plain = decrypt(cipher, key, bytes.subarray(0, TRANSFORM_HEADER_BYTES), body)
     if (plain === undefined) throw new DecodeError('an encrypted frame was changed on its way')
     return { plain, session }

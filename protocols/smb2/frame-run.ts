@@ -140,9 +140,7 @@ export class FrameRun {
 
   #send(replies: readonly Reply[]): void {
     const effect = sendReplies(this.#connection, replies, this.#encryptedWith)
-    if (effect.kind === 'send') {
-      for (const chunk of effect.chunks) this.#connection.bytesSent += chunk.length
-    }
+    for (const chunk of effect.chunks) this.#connection.bytesSent += chunk.length
     this.#connection.apply(effect)
     for (const sent of this.#onSent.splice(0)) sent()
   }

@@ -24,6 +24,8 @@ const NO_DATA = Buffer.alloc(0)
 /** Filled in when the message was encrypted. */
 const NO_SIGNATURE = Buffer.alloc(SIGNATURE_BYTES)
 
+type SendEffect = Extract<Effect, { kind: 'send' }>
+
 /** One encoded response, not signed yet. */
 export interface Reply {
   readonly header: Header
@@ -71,7 +73,7 @@ export function sendReplies(
   connection: Connection,
   replies: readonly Reply[],
   encryptWith: Session | undefined,
-): Effect {
+): SendEffect {
   const chunks: Buffer[] = []
   replies.forEach((reply, index) => {
     const isLast = index === replies.length - 1
@@ -80,17 +82,12 @@ export function sendReplies(
     reply.onSigned?.(reply.head)
     chunks.push(...member)
   })
+  const sent = encryptWith === undefined ? chunks : encryptFrame(connection, encryptWith, chunks)
+  if (replies.every((reply) => reply.payload?.release === undefined)) return { kind: 'send', chunks: sent }
   const release = () => {
     for (const reply of replies) reply.payload?.release?.()
   }
-  const sent = encryptWith === undefined ? chunks : encryptFrame(connection, encryptWith, chunks)
-  if (encryptWith !== undefined) {
-    release()
-    return { kind: 'send', chunks: sent }
-  }
-  return replies.some((reply) => reply.payload?.release !== undefined)
-    ? { kind: 'send', chunks: sent, release }
-    : { kind: 'send', chunks: sent }
+  return { kind: 'send', chunks: sent, release }
 }
 
 function chunksOf({ head, payload }: Reply): Buffer[] {
@@ -114,7 +111,7 @@ function signMember({ signingAlgorithmId }: Connection, reply: Reply, member: re
   sign(signingAlgorithmId, reply.signingKey, member)
 }
 
-/** Puts a frame into a TRANSFORM_HEADER (2.2.41). */
+/** Puts a frame into a TRANSFORM_HEADER (2.2.41); the chunks are this response's alone, so they are encrypted where they are. */
 function encryptFrame(connection: Connection, session: Session, chunks: readonly Buffer[]): Buffer[] {
   if (session.keys?.encryptionKey === undefined || connection.cipherId === 0) {
     throw new Error('a session without an encryption key cannot encrypt')
@@ -134,4 +131,3 @@ function encryptFrame(connection: Connection, session: Session, chunks: readonly
   const head = writer.finish()
   return [head, ...encrypt(connection.cipherId, session.keys.encryptionKey, head, chunks)]
 }
-

@@ -32,7 +32,7 @@ export async function bindSession(
   context.session = session
   const binding = bindingOf(context)
   followPreauthIntegrity(context, binding)
-  const result = binding.acceptor.step(request.securityBuffer)
+  const result = binding.acceptor.step(Buffer.from(request.securityBuffer))
   if (result.kind === 'continue') {
     // 3.3.4.1.1: until the channel has a key of its own, the session's signs.
     context.signingKey = session.keys?.signingKey

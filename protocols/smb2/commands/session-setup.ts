@@ -52,7 +52,8 @@ async function runSessionSetup(
   }
   if (session.state === 'in-progress') followPreauthIntegrity(context, session)
   session.acceptor ??= createAcceptor(acceptorOptions(server))
-  const result = session.acceptor.step(request.securityBuffer)
+  // A copy: the exchange keeps its messages (for the MIC), the frame's memory is used again.
+  const result = session.acceptor.step(Buffer.from(request.securityBuffer))
   if (result.kind === 'continue') {
     const body = { sessionFlags: 0, securityBuffer: result.token }
     return ok(body, Status.MORE_PROCESSING_REQUIRED)
