@@ -3,10 +3,10 @@
 import { DecodeError } from '../wire/errors.ts'
 import { Reader } from '../wire/reader.ts'
 import { decodeHeader, HEADER_BYTES, type Header, HeaderFlag } from './messages/header.ts'
-import type { NtStatus } from './status.ts'
 import type { Open } from './state/open.ts'
 import type { Session } from './state/session.ts'
 import type { TreeConnect } from './state/tree-connect.ts'
+import type { NtStatus } from './status.ts'
 
 /** Members of a compound begin at multiples of this (2.2.1.2 NextCommand). */
 export const COMPOUND_ALIGNMENT_BYTES = 8

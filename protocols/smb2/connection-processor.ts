@@ -3,9 +3,9 @@
 import type { ConnectionEngine, Frame } from '../transport/engine.ts'
 import { DecodeError } from '../wire/errors.ts'
 import { Reader } from '../wire/reader.ts'
-import { type Member, splitCompound } from './compound.ts'
-import { tearDownConnection } from './commands/teardown.ts'
 import { answerSmb1Negotiate } from './commands/smb1-negotiate.ts'
+import { tearDownConnection } from './commands/teardown.ts'
+import { type Member, splitCompound } from './compound.ts'
 import type { AnyCommandRow } from './context.ts'
 import { decrypt } from './crypto/encryption.ts'
 import { FrameRun } from './frame-run.ts'
@@ -93,7 +93,8 @@ export class ConnectionProcessor implements ConnectionEngine {
       throw new DecodeError('an encrypted frame of no session')
     }
     const body = bytes.subarray(TRANSFORM_HEADER_BYTES)
-    if (body.length !== transform.originalMessageSize) throw new DecodeError('an encrypted frame of a wrong size')
+    if (body.length !== transform.originalMessageSize)
+      throw new DecodeError('an encrypted frame of a wrong size')
     const plain = decrypt(cipher, key, bytes.subarray(0, TRANSFORM_HEADER_BYTES), body)
     if (plain === undefined) throw new DecodeError('an encrypted frame was changed on its way')
     return { plain, session }
@@ -112,7 +113,8 @@ export class ConnectionProcessor implements ConnectionEngine {
   /** 3.3.5.2.3: each id is used once. @throws DecodeError when it is not in the window */
   #consumeMessageIds(member: Member, encryptedWith: Session | undefined): void {
     const { header } = member
-    if ((header.flags & HeaderFlag.SERVER_TO_REDIR) !== 0) throw new DecodeError('a response came from the client')
+    if ((header.flags & HeaderFlag.SERVER_TO_REDIR) !== 0)
+      throw new DecodeError('a response came from the client')
     if (encryptedWith !== undefined && !sameSession(header.sessionId, header.flags, encryptedWith)) {
       throw new DecodeError('the session of an encrypted message is not that of its transform header')
     }
@@ -145,4 +147,3 @@ export class ConnectionProcessor implements ConnectionEngine {
 function sameSession(sessionId: bigint, flags: number, session: Session): boolean {
   return sessionId === session.sessionId || (flags & HeaderFlag.RELATED_OPERATIONS) !== 0
 }
-

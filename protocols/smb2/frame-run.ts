@@ -85,7 +85,8 @@ export class FrameRun {
 
   #settle(context: CommandContext, outcome: Settled): boolean {
     this.#connection.requestList.delete(context.header.messageId)
-    if (context.request.asyncId !== undefined) this.#connection.asyncCommandList.delete(context.request.asyncId)
+    if (context.request.asyncId !== undefined)
+      this.#connection.asyncCommandList.delete(context.request.asyncId)
     if (outcome.kind === 'disconnect') {
       for (const reply of this.#replies.splice(0)) reply.payload?.release?.()
       this.#release()
@@ -184,7 +185,12 @@ export class FrameRun {
   #encodeBody(context: CommandContext, header: Header, outcome: Extract<Settled, { kind: 'ok' }>): Reply {
     // The row that ran gave the body, so its encode takes it; the table has forgotten the type.
     const row = this.#table.get(header.command) as unknown as CommandRow
-    return encodeReply(header, (writer) => row.encode(writer, outcome.body), outcome.payload, context.signingKey)
+    return encodeReply(
+      header,
+      (writer) => row.encode(writer, outcome.body),
+      outcome.payload,
+      context.signingKey,
+    )
   }
 
   #headerOf(context: CommandContext, status: number): Header {
@@ -210,4 +216,3 @@ export class FrameRun {
     }
   }
 }
-

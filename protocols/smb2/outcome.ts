@@ -24,9 +24,7 @@ export const STATUS_SUCCESS = 0
 
 /** The command's response with a status that is not an error. */
 export function ok<Body>(body: Body, status: NtStatus = STATUS_SUCCESS, payload?: Payload): Outcome<Body> {
-  return payload === undefined
-    ? { kind: 'ok', status, body }
-    : { kind: 'ok', status, body, payload }
+  return payload === undefined ? { kind: 'ok', status, body } : { kind: 'ok', status, body, payload }
 }
 
 /** An ERROR Response. */

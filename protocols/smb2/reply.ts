@@ -6,7 +6,7 @@ import { COMPOUND_ALIGNMENT_BYTES } from './compound.ts'
 import { encrypt } from './crypto/encryption.ts'
 import { sign } from './crypto/signing.ts'
 import { Dialect } from './messages/dialects.ts'
-import { encodeErrorResponse, ErrorId, PLAIN_ERROR } from './messages/error.ts'
+import { ErrorId, encodeErrorResponse, PLAIN_ERROR } from './messages/error.ts'
 import { encodeHeader, type Header, HeaderFlag, SIGNATURE_BYTES } from './messages/header.ts'
 import {
   encodeTransformHeader,
@@ -60,7 +60,11 @@ export function encodeErrorReply(
   const encodeBody = (writer: Writer) => {
     if (errorData === undefined) encodeErrorResponse(writer, PLAIN_ERROR)
     else if (dialect < Dialect.SMB_3_1_1) encodeErrorResponse(writer, { errorContexts: [], errorData })
-    else encodeErrorResponse(writer, { errorContexts: [{ errorId: ErrorId.DEFAULT, errorData }], errorData: NO_DATA })
+    else
+      encodeErrorResponse(writer, {
+        errorContexts: [{ errorId: ErrorId.DEFAULT, errorData }],
+        errorData: NO_DATA,
+      })
   }
   return encodeReply(header, encodeBody, undefined, signingKey)
 }

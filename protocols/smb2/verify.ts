@@ -1,7 +1,7 @@
 /** MS-SMB2 3.3.5.2.4 to 3.3.5.2.11: what must hold of a request before its command runs, for all commands in one place. */
 
 import { Reader } from '../wire/reader.ts'
-import { CompoundChain, isRelated, type Member } from './compound.ts'
+import { type CompoundChain, isRelated, type Member } from './compound.ts'
 import type { AnyCommandRow, CommandContext, Needs } from './context.ts'
 import { requiredCharge } from './credits.ts'
 import { verify } from './crypto/signing.ts'
@@ -122,7 +122,10 @@ function verifyTreeConnect(
 }
 
 /** 3.3.5.2.5: the payload must be paid for. */
-export function verifyCreditCharge(context: CommandContext, payloadBytes: number): Outcome<never> | undefined {
+export function verifyCreditCharge(
+  context: CommandContext,
+  payloadBytes: number,
+): Outcome<never> | undefined {
   if (!context.connection.supportsMultiCredit) return undefined
   const paid = Math.max(1, context.header.creditCharge)
   return requiredCharge(payloadBytes) > paid ? fail(Status.INVALID_PARAMETER) : undefined

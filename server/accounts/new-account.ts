@@ -1,7 +1,7 @@
 /** Makes an account from a name and a password. */
 
-import type { Account } from './account.ts'
 import { ntHash } from '../../protocols/auth/nt-hash.ts'
+import type { Account } from './account.ts'
 
 /** @param unixUser system user it acts as; undefined: the one of the same name */
 export function newAccount(name: string, password: string, unixUser: string | undefined): Account {

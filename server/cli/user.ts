@@ -1,10 +1,10 @@
 /** `poolhouse user`: adds, changes, removes and lists accounts. */
 
 import Table from 'cli-table3'
+import { ntHash } from '../../protocols/auth/nt-hash.ts'
 import { ACCOUNT_NAME, ACCOUNT_NAME_RULE } from '../accounts/account.ts'
 import { missingSystemUser, unixUserOf } from '../accounts/identity.ts'
 import { newAccount } from '../accounts/new-account.ts'
-import { ntHash } from '../../protocols/auth/nt-hash.ts'
 import type { AccountsEdit } from '../accounts/store.ts'
 import { adding, changeAccounts, changing, readAccounts } from '../accounts/store.ts'
 import { SystemUsers } from '../accounts/system-users.ts'

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { builtInConfiguration, BUILT_IN_NAME } from './built-in.ts'
+import { BUILT_IN_NAME, builtInConfiguration } from './built-in.ts'
 import { parseConfiguration } from './parse.ts'
 import type { ConfigurationOutcome } from './types.ts'
 

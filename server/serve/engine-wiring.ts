@@ -1,11 +1,11 @@
 /** The composition root: configuration, accounts, storage, protocols and transport become one running server. */
 
+import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
+import type { LogLevel, Server, Share } from '../../protocols/smb2/state/server.ts'
 import { BufferPool } from '../../protocols/transport/buffer-pool.ts'
 import { createEnvironment } from '../../protocols/transport/environment.ts'
 import { DIRECT_TCP } from '../../protocols/transport/framer.ts'
-import { listen, type Listener } from '../../protocols/transport/listener.ts'
-import type { LogLevel, Server, Share } from '../../protocols/smb2/state/server.ts'
-import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
+import { type Listener, listen } from '../../protocols/transport/listener.ts'
 import type { FileSystem } from '../../storage/file-system.ts'
 import { createPosixFileSystem } from '../../storage/posix/file-system.ts'
 import { createWorkerPool, type WorkerPool } from '../../storage/posix/worker-pool.ts'
@@ -99,7 +99,11 @@ async function makeShares(
   return shares
 }
 
-function warnOfMissingFeatures(share: ShareConfiguration, fileSystem: FileSystem, { log }: StartOptions): void {
+function warnOfMissingFeatures(
+  share: ShareConfiguration,
+  fileSystem: FileSystem,
+  { log }: StartOptions,
+): void {
   if (fileSystem.features.extendedAttributes) return
   log.warn(
     `share "${share.name}": the file system of ${share.path} has no user extended attributes; ` +

@@ -1,12 +1,12 @@
 /** From the configuration's shares to those that the protocols serve. */
 
-import type { LiveAccounts } from '../accounts/live.ts'
+import type { Admission, Principal, Share } from '../../protocols/smb2/state/server.ts'
+import type { FileSystem, Identity } from '../../storage/file-system.ts'
+import { compile } from '../../storage/names/expression.ts'
 import { type ForcedIdentity, forcedIdentity, identityOf, isListed, mayUse } from '../accounts/identity.ts'
+import type { LiveAccounts } from '../accounts/live.ts'
 import type { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
-import { compile } from '../../storage/names/expression.ts'
-import type { FileSystem, Identity } from '../../storage/file-system.ts'
-import type { Admission, Principal, Share } from '../../protocols/smb2/state/server.ts'
 
 /** Whose rights guests have: the system's user for nobody in particular. */
 const GUEST_USER = 'nobody'
@@ -105,10 +105,8 @@ export function pipeShare(configuration: Configuration, sources: AccountSources)
     admit(principal) {
       const account = principal.kind === 'user' ? sources.accounts.find(principal.user) : undefined
       if (principal.kind === 'user' && account === undefined) return undefined
-      const administrator =
-        account !== undefined && isListed(administrators, account, sources.systemUsers)
+      const administrator = account !== undefined && isListed(administrators, account, sources.systemUsers)
       return { identity: undefined, readOnly: false, administrator }
     },
   }
 }
-

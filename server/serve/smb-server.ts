@@ -1,9 +1,9 @@
 /** The SMB server's global state (MS-SMB2 3.3.1.5) from the configuration. */
 
 import { getegid, geteuid, getgroups } from 'node:process'
-import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
-import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
 import { closeOpen } from '../../protocols/smb2/commands/close-open.ts'
+import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
+import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { notifyOplockBreak } from '../../protocols/smb2/oplock-notifier.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
@@ -109,7 +109,9 @@ export function createSmbEngine(server: Server, { smb }: Configuration): Engine 
 export function closeSessionById(server: Server, id: string): boolean {
   for (const session of server.globalSessionTable.values()) {
     if (sessionIdText(session) !== id) continue
-    tearDownSession(server, session).catch((error) => server.log('error', 'a session did not close', { error }))
+    tearDownSession(server, session).catch((error) =>
+      server.log('error', 'a session did not close', { error }),
+    )
     return true
   }
   return false

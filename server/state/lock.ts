@@ -2,19 +2,12 @@
 
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import koffi from 'koffi'
 import type { Outcome } from '../outcome.ts'
 import { done, failed } from '../outcome.ts'
+import { tryFlock } from './flock.ts'
 
-const LOCK_EX = 2
-const LOCK_NB = 4
 const FILE_MODE = 0o600
 const RETRY_MILLISECONDS = 20
-
-const flock = koffi.load(null).func('int flock(int fd, int operation)') as (
-  fd: number,
-  operation: number,
-) => number
 
 export interface HeldLock {
   release(): void
@@ -31,12 +24,13 @@ export interface LockRefused {
  */
 export function tryLock(file: string): HeldLock | LockRefused {
   const fd = openSync(file, constants.O_RDWR | constants.O_CREAT, FILE_MODE)
-  if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
-    const code = koffi.errno()
-    closeSync(fd)
-    if (code !== koffi.os.errno['EWOULDBLOCK'] && code !== koffi.os.errno['EAGAIN']) {
-      throw new Error(`flock ${file}: errno ${code}`)
-    }
+  let isOurs = false
+  try {
+    isOurs = tryFlock(fd)
+  } finally {
+    if (!isOurs) closeSync(fd)
+  }
+  if (!isOurs) {
     const pid = Number(readFileSync(file, 'utf8').trim())
     return { holder: Number.isInteger(pid) && pid > 0 ? pid : undefined }
   }

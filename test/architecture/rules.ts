@@ -33,7 +33,8 @@ export const layers: readonly Layer[] = [
     name: 'smb2/crypto',
     files: /^protocols\/smb2\/crypto\//,
     mayImport: ['wire', 'smb2/messages'],
-    packages: ['node:crypto'],
+    // koffi: OpenSSL's calls in place, which node:crypto does not have.
+    packages: ['node:crypto', 'koffi'],
   },
   {
     name: 'smb2/state',

@@ -12,8 +12,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { ACCOUNT_NAME } from '../../server/accounts/account.ts'
 import type { Account } from '../../server/accounts/account.ts'
+import { ACCOUNT_NAME } from '../../server/accounts/account.ts'
 import {
   forcedIdentity,
   identityOf,

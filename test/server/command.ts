@@ -1,7 +1,7 @@
 /** Runs the poolhouse command: in this process, or as a child, compiled or from the sources, whichever this file is. */
 
-import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'

@@ -1,15 +1,15 @@
 /** The parts of the composition root that decide something: throttle, SIDs, shares' admission. */
 
 import t from 'tap'
-import { createMemoryFileSystem } from '../../storage/memory/file-system.ts'
-import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
-import { parseConfiguration } from '../../server/config/parse.ts'
 import type { Account } from '../../server/accounts/account.ts'
 import type { LiveAccounts } from '../../server/accounts/live.ts'
 import { SystemUsers } from '../../server/accounts/system-users.ts'
+import { parseConfiguration } from '../../server/config/parse.ts'
 import { createIdentityMap } from '../../server/serve/identity-map.ts'
 import { createLoginThrottle } from '../../server/serve/login-throttle.ts'
 import { type AccountSources, diskShare, pipeShare } from '../../server/serve/shares.ts'
+import { createMemoryFileSystem } from '../../storage/memory/file-system.ts'
+import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
 
 t.test('failed logins are answered later each time, blocked at last, and forgotten', async (t) => {
   let now = 0

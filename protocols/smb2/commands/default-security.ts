@@ -52,7 +52,8 @@ export function defaultSecurityDescriptor(stat: FileStat, identities: IdentityMa
     sid,
   })
   const ownerDigit = (stat.mode >> OWNER_SHIFT) & 7
-  const ownerMask = ownerDigit === 7 || ownerDigit === 6 ? FILE_ALL_ACCESS : rightsOfDigit(ownerDigit) | OWNER_RIGHTS
+  const ownerMask =
+    ownerDigit === 7 || ownerDigit === 6 ? FILE_ALL_ACCESS : rightsOfDigit(ownerDigit) | OWNER_RIGHTS
   const aces = [
     allow(owner, ownerMask),
     allow(group, rightsOfDigit((stat.mode >> GROUP_SHIFT) & 7) | VISITOR_RIGHTS),

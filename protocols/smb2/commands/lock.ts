@@ -82,7 +82,13 @@ function lockAll(open: Open, elements: readonly LockElement[]): Outcome<EmptyBod
 }
 
 function lockRequestOf(open: Open, { offset, length, flags }: LockElement): RangeLockRequest {
-  return { owner: open.file.shared, key: NO_LOCK_KEY, offset, length, exclusive: (flags & EXCLUSIVE_LOCK) !== 0 }
+  return {
+    owner: open.file.shared,
+    key: NO_LOCK_KEY,
+    offset,
+    length,
+    exclusive: (flags & EXCLUSIVE_LOCK) !== 0,
+  }
 }
 
 /** Granted when the locks in its way are gone, unless it is cancelled or the open closes first. */

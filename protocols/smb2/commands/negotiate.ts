@@ -84,9 +84,7 @@ export function establishDialect(server: Server, connection: Connection, dialect
     SecurityMode.SIGNING_ENABLED | (settings.requireMessageSigning ? SecurityMode.SIGNING_REQUIRED : 0)
   const isSmb30 = dialect === Dialect.SMB_3_0 || dialect === Dialect.SMB_3_0_2
   const encrypts =
-    isSmb30 &&
-    settings.encryption !== 'off' &&
-    (connection.clientCapabilities & Capability.ENCRYPTION) !== 0
+    isSmb30 && settings.encryption !== 'off' && (connection.clientCapabilities & Capability.ENCRYPTION) !== 0
   if (encrypts) connection.cipherId = Cipher.aes128ccm
   const isSmb3 = dialect >= Dialect.SMB_3_0 && dialect !== Dialect.WILDCARD
   const channels = isSmb3 && (connection.clientCapabilities & Capability.MULTI_CHANNEL) !== 0

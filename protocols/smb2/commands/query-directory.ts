@@ -4,9 +4,9 @@ import type { DirectoryEntry } from '../../../storage/file-system.ts'
 import { type CommandContext, command } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
 import {
+  type DirectoryListEntry,
   DirectoryListWriter,
   directoryEntryFixedBytes,
-  type DirectoryListEntry,
 } from '../fscc/directory-information.ts'
 import { ReparseTag } from '../fscc/reparse.ts'
 import { Command } from '../messages/commands.ts'

@@ -6,8 +6,8 @@ import {
   DeviceCharacteristic,
   encodeFileSystemInformation,
   FILE_SYSTEM_INFORMATION_SIZES,
-  type FileSystemInformation,
   FileSystemAttribute,
+  type FileSystemInformation,
 } from '../fscc/file-system-information.ts'
 import type { QueryInfoRequest, QueryInfoResponse } from '../messages/query-info.ts'
 import { fail, type Outcome } from '../outcome.ts'

@@ -2,7 +2,14 @@
 
 import type { CommandContext } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
-import { FilePermission, type RpcFile, type RpcHost, type RpcSession, type RpcShare, type RpcTreeConnect } from '../rpc/host.ts'
+import {
+  FilePermission,
+  type RpcFile,
+  type RpcHost,
+  type RpcSession,
+  type RpcShare,
+  type RpcTreeConnect,
+} from '../rpc/host.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import type { Session } from '../state/session.ts'
@@ -44,7 +51,8 @@ function visibleShares(server: Server, session: Session): RpcShare[] {
 function usersOf(server: Server, shareName: string): number {
   let users = 0
   for (const session of server.globalSessionTable.values()) {
-    for (const treeConnect of session.treeConnectTable.values()) if (treeConnect.share.name === shareName) users++
+    for (const treeConnect of session.treeConnectTable.values())
+      if (treeConnect.share.name === shareName) users++
   }
   return users
 }
@@ -96,7 +104,8 @@ function connections(server: Server): RpcTreeConnect[] {
       shareType: treeConnect.share.type === 'pipe' ? ('ipc' as const) : ('disk' as const),
       client: clientOf(session),
       user: session.principal?.user ?? '',
-      openFiles: Array.from(session.openTable.values()).filter((open) => open.treeConnect === treeConnect).length,
+      openFiles: Array.from(session.openTable.values()).filter((open) => open.treeConnect === treeConnect)
+        .length,
       activeSeconds: secondsSince(server, treeConnect.creationTime),
     })),
   )

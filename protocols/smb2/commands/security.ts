@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.5.20.3 and 3.3.5.21.3: QUERY_INFO and SET_INFO of security descriptors. */
 
+import type { CommandContext } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
 import {
   decodeSecurityDescriptor,
@@ -10,11 +11,10 @@ import {
   SecurityInformation,
   selectSecurity,
 } from '../fscc/security-descriptor.ts'
-import type { CommandContext } from '../context.ts'
+import type { EmptyBody } from '../messages/empty-body.ts'
 import { bufferTooSmallErrorData } from '../messages/error.ts'
 import type { QueryInfoRequest, QueryInfoResponse } from '../messages/query-info.ts'
 import type { SetInfoRequest } from '../messages/set-info.ts'
-import type { EmptyBody } from '../messages/empty-body.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import type { IdentityMap } from '../state/server.ts'
@@ -51,7 +51,10 @@ export async function querySecurity(
   return ok({ output })
 }
 
-export async function setSecurity(context: CommandContext, request: SetInfoRequest): Promise<Outcome<EmptyBody>> {
+export async function setSecurity(
+  context: CommandContext,
+  request: SetInfoRequest,
+): Promise<Outcome<EmptyBody>> {
   const { open, server } = context
   if (open.isPipe) return fail(Status.NOT_SUPPORTED)
   const parts = request.additionalInformation
@@ -89,4 +92,3 @@ async function takeOwnership(
     ...(gid === undefined ? {} : { gid }),
   })
 }
-

@@ -51,7 +51,8 @@ function whyNot(context: CommandContext, session: Session): NtStatus | undefined
   const { connection, header } = context
   const [first] = session.channelList.keys()
   const key = session.keys?.signingKey
-  if (first === undefined || !first.clientGuid.equals(connection.clientGuid)) return Status.USER_SESSION_DELETED
+  if (first === undefined || !first.clientGuid.equals(connection.clientGuid))
+    return Status.USER_SESSION_DELETED
   if (session.principal?.kind !== 'user' || key === undefined) return Status.NOT_SUPPORTED
   if ((header.flags & HeaderFlag.SIGNED) === 0) return Status.INVALID_PARAMETER
   const algorithm = connection.signingAlgorithmId
@@ -119,6 +120,9 @@ function complete(
   session.channelList.set(connection, { connection, signingKey })
   connection.sessionTable.set(session.sessionId, session)
   context.signingKey = signingKey
-  server.log('info', 'channel added to a session', { peer: connection.peer.remoteAddress, user: session.principal?.user })
+  server.log('info', 'channel added to a session', {
+    peer: connection.peer.remoteAddress,
+    user: session.principal?.user,
+  })
   return ok({ sessionFlags: 0, securityBuffer: result.token })
 }

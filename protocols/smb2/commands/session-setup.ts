@@ -126,11 +126,7 @@ function guestsMayEnter(server: Server): boolean {
 }
 
 /** The session does not come to be; one that was re-authenticating is over. */
-async function abandon(
-  context: CommandContext,
-  session: Session,
-  status: NtStatus,
-): Promise<Outcome<never>> {
+async function abandon(context: CommandContext, session: Session, status: NtStatus): Promise<Outcome<never>> {
   if (session.state === 'in-progress') context.connection.sessionTable.delete(session.sessionId)
   else await tearDownSession(context.server, session)
   return fail(status)
@@ -213,7 +209,11 @@ function establish(
 }
 
 /** 3.3.5.5.3: a client that comes back ends its session of before, when it was the same user's. */
-async function endPreviousSession(server: Server, session: Session, previousSessionId: bigint): Promise<void> {
+async function endPreviousSession(
+  server: Server,
+  session: Session,
+  previousSessionId: bigint,
+): Promise<void> {
   if (previousSessionId === 0n || previousSessionId === session.sessionId) return
   const previous = server.globalSessionTable.get(previousSessionId)
   if (previous === undefined || previous.principal?.user !== session.principal?.user) return

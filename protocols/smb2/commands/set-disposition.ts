@@ -12,7 +12,11 @@ import { Status } from '../status.ts'
 /** '.', '..' and one more: not empty. */
 const ENTRIES_TO_KNOW = 3
 
-export function setDisposition(server: Server, open: Open, deletePending: boolean): Promise<Outcome<EmptyBody>> {
+export function setDisposition(
+  server: Server,
+  open: Open,
+  deletePending: boolean,
+): Promise<Outcome<EmptyBody>> {
   return dispose(server, open, deletePending, false)
 }
 
@@ -38,7 +42,8 @@ async function dispose(
     return ok({})
   }
   const stat = await handle.stat()
-  if (!ignoresReadonly && (stat.dosAttributes & FileAttribute.READONLY) !== 0) return fail(Status.CANNOT_DELETE)
+  if (!ignoresReadonly && (stat.dosAttributes & FileAttribute.READONLY) !== 0)
+    return fail(Status.CANNOT_DELETE)
   if (open.pathName === '') return fail(Status.CANNOT_DELETE)
   if (stat.type === 'directory' && stream === '' && !(await isEmpty(handle))) {
     return fail(Status.DIRECTORY_NOT_EMPTY)

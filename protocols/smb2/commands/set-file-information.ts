@@ -20,8 +20,8 @@ import {
   SetTime,
 } from '../fscc/file-information-set.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
-import type { SetInfoRequest } from '../messages/set-info.ts'
 import type { EmptyBody } from '../messages/empty-body.ts'
+import type { SetInfoRequest } from '../messages/set-info.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import { Status } from '../status.ts'
@@ -40,19 +40,38 @@ interface SetClass {
 }
 
 const CLASSES: ReadonlyMap<number, SetClass> = new Map<number, SetClass>([
-  [FileInformationClass.Basic, { access: FileAccess.WRITE_ATTRIBUTES, changes: NotifyFilter.ATTRIBUTES | NotifyFilter.LAST_WRITE | NotifyFilter.CREATION, set: setBasic }],
+  [
+    FileInformationClass.Basic,
+    {
+      access: FileAccess.WRITE_ATTRIBUTES,
+      changes: NotifyFilter.ATTRIBUTES | NotifyFilter.LAST_WRITE | NotifyFilter.CREATION,
+      set: setBasic,
+    },
+  ],
   [
     FileInformationClass.Rename,
-    { access: FileAccess.DELETE, set: (context, open, input) => renameFile(context, open, decodeSetRename(input)) },
+    {
+      access: FileAccess.DELETE,
+      set: (context, open, input) => renameFile(context, open, decodeSetRename(input)),
+    },
   ],
   [
     FileInformationClass.RenameEx,
-    { access: FileAccess.DELETE, set: (context, open, input) => renameFile(context, open, decodeSetRenameEx(input)) },
+    {
+      access: FileAccess.DELETE,
+      set: (context, open, input) => renameFile(context, open, decodeSetRenameEx(input)),
+    },
   ],
-  [FileInformationClass.Link, { access: 0, set: (context, open, input) => linkFile(context, open, decodeSetLink(input)) }],
+  [
+    FileInformationClass.Link,
+    { access: 0, set: (context, open, input) => linkFile(context, open, decodeSetLink(input)) },
+  ],
   [
     FileInformationClass.Disposition,
-    { access: FileAccess.DELETE, set: ({ server }, open, input) => setDisposition(server, open, decodeSetDisposition(input)) },
+    {
+      access: FileAccess.DELETE,
+      set: ({ server }, open, input) => setDisposition(server, open, decodeSetDisposition(input)),
+    },
   ],
   [
     FileInformationClass.DispositionEx,
@@ -61,10 +80,19 @@ const CLASSES: ReadonlyMap<number, SetClass> = new Map<number, SetClass>([
       set: ({ server }, open, input) => setDispositionEx(server, open, decodeSetDispositionEx(input)),
     },
   ],
-  [FileInformationClass.Allocation, { access: FileAccess.WRITE_DATA, changes: NotifyFilter.SIZE, set: setAllocation }],
-  [FileInformationClass.EndOfFile, { access: FileAccess.WRITE_DATA, changes: NotifyFilter.SIZE, set: setEndOfFile }],
+  [
+    FileInformationClass.Allocation,
+    { access: FileAccess.WRITE_DATA, changes: NotifyFilter.SIZE, set: setAllocation },
+  ],
+  [
+    FileInformationClass.EndOfFile,
+    { access: FileAccess.WRITE_DATA, changes: NotifyFilter.SIZE, set: setEndOfFile },
+  ],
   [FileInformationClass.ValidDataLength, { access: FileAccess.WRITE_DATA, set: setValidDataLength }],
-  [FileInformationClass.FullEa, { access: FileAccess.WRITE_EA, changes: NotifyFilter.EA, set: setExtendedAttributes }],
+  [
+    FileInformationClass.FullEa,
+    { access: FileAccess.WRITE_EA, changes: NotifyFilter.EA, set: setExtendedAttributes },
+  ],
   [FileInformationClass.Position, { access: 0, set: setPosition }],
   [FileInformationClass.Mode, { access: 0, set: setMode }],
 ])
@@ -82,7 +110,12 @@ export function setFileInformation(context: CommandContext, request: SetInfoRequ
 }
 
 /** Those who watch the directory learn of a change that was made. */
-async function publishing(context: CommandContext, open: Open, filter: number, result: Result): Promise<Outcome<EmptyBody>> {
+async function publishing(
+  context: CommandContext,
+  open: Open,
+  filter: number,
+  result: Result,
+): Promise<Outcome<EmptyBody>> {
   const outcome = await result
   const { root, path } = open.file.shared
   if (outcome.kind === 'ok') context.server.changes.publish(root, path, NotifyAction.MODIFIED, filter)
@@ -93,8 +126,10 @@ async function setBasic(_context: CommandContext, open: Open, input: Buffer): Pr
   const info = decodeSetBasic(input)
   const isDirectory = open.file.type === 'directory'
   // MS-FSA 2.1.5.15.2: a file does not become a directory, nor the other way round.
-  if ((info.fileAttributes & FileAttribute.DIRECTORY) !== 0 && !isDirectory) return fail(Status.INVALID_PARAMETER)
-  if ((info.fileAttributes & FileAttribute.TEMPORARY) !== 0 && isDirectory) return fail(Status.INVALID_PARAMETER)
+  if ((info.fileAttributes & FileAttribute.DIRECTORY) !== 0 && !isDirectory)
+    return fail(Status.INVALID_PARAMETER)
+  if ((info.fileAttributes & FileAttribute.TEMPORARY) !== 0 && isDirectory)
+    return fail(Status.INVALID_PARAMETER)
   const changes = await changesOf(open, info)
   if (Object.keys(changes).length > 0) await open.file.handle.change(changes)
   return ok({})
@@ -118,14 +153,22 @@ async function settledAttributes(open: Open, wanted: number): Promise<number> {
   return (wanted & SETTABLE_FILE_ATTRIBUTES) | (dosAttributes & ~SETTABLE_FILE_ATTRIBUTES)
 }
 
-async function setAllocation({ server }: CommandContext, open: Open, input: Buffer): Promise<Outcome<EmptyBody>> {
+async function setAllocation(
+  { server }: CommandContext,
+  open: Open,
+  input: Buffer,
+): Promise<Outcome<EmptyBody>> {
   if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
   const bytes = decodeSetSize(input)
   await changing(server, open, () => open.file.handle.setAllocation(bytes))
   return ok({})
 }
 
-async function setEndOfFile({ server }: CommandContext, open: Open, input: Buffer): Promise<Outcome<EmptyBody>> {
+async function setEndOfFile(
+  { server }: CommandContext,
+  open: Open,
+  input: Buffer,
+): Promise<Outcome<EmptyBody>> {
   if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
   const bytes = decodeSetSize(input)
   await changing(server, open, () => open.file.handle.setSize(bytes))
@@ -133,7 +176,11 @@ async function setEndOfFile({ server }: CommandContext, open: Open, input: Buffe
 }
 
 /** MS-FSA 2.1.5.15.15: nothing is to be done where unwritten parts read as zeros anyway; the length must make sense. */
-async function setValidDataLength(_context: CommandContext, open: Open, input: Buffer): Promise<Outcome<EmptyBody>> {
+async function setValidDataLength(
+  _context: CommandContext,
+  open: Open,
+  input: Buffer,
+): Promise<Outcome<EmptyBody>> {
   const { size } = await open.file.handle.stat()
   return decodeSetSize(input) > size ? fail(Status.INVALID_PARAMETER) : ok({})
 }

@@ -1,8 +1,8 @@
 /** MS-FSA 2.1.5.15.11, 2.1.5.15.6: FileRenameInformation, its Ex form, and FileLinkInformation. */
 
 import type { CommandContext } from '../context.ts'
-import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import { RenameFlag, type SetNameInformation } from '../fscc/file-information-set.ts'
+import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import type { EmptyBody } from '../messages/empty-body.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
@@ -78,7 +78,8 @@ function targetPath(fileName: string): string | NtStatus {
 async function renameStream(open: Open, fileName: string, replace: boolean): Promise<Outcome<EmptyBody>> {
   const parsed = parseName(fileName)
   if (typeof parsed === 'number') return fail(parsed)
-  if (open.file.stream === '' || parsed.path !== '' || parsed.stream === '') return fail(Status.INVALID_PARAMETER)
+  if (open.file.stream === '' || parsed.path !== '' || parsed.stream === '')
+    return fail(Status.INVALID_PARAMETER)
   await open.file.handle.rename({ to: parsed.stream, replace })
   return ok({})
 }

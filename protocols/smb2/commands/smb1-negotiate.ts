@@ -6,7 +6,11 @@ import { Command } from '../messages/commands.ts'
 import { Dialect } from '../messages/dialects.ts'
 import { HeaderFlag } from '../messages/header.ts'
 import { encodeNegotiateResponse } from '../messages/negotiate.ts'
-import { decodeSmb1NegotiateRequest, SMB1_DIALECT_2_002, SMB1_DIALECT_2_WILDCARD } from '../messages/smb1-negotiate.ts'
+import {
+  decodeSmb1NegotiateRequest,
+  SMB1_DIALECT_2_002,
+  SMB1_DIALECT_2_WILDCARD,
+} from '../messages/smb1-negotiate.ts'
 import { encodeReply, sendReplies } from '../reply.ts'
 import type { Connection } from '../state/connection.ts'
 import type { Server } from '../state/server.ts'
@@ -36,7 +40,12 @@ export function answerSmb1Negotiate(server: Server, connection: Connection, fram
     treeId: 0,
     sessionId: 0n,
   }
-  const reply = encodeReply(header, (writer) => encodeNegotiateResponse(writer, response), undefined, undefined)
+  const reply = encodeReply(
+    header,
+    (writer) => encodeNegotiateResponse(writer, response),
+    undefined,
+    undefined,
+  )
   connection.apply(sendReplies(connection, [reply], undefined))
 }
 

@@ -42,10 +42,7 @@ export const treeDisconnect = command({
   },
 })
 
-function runTreeConnect(
-  context: CommandContext,
-  request: TreeConnectRequest,
-): Outcome<TreeConnectResponse> {
+function runTreeConnect(context: CommandContext, request: TreeConnectRequest): Outcome<TreeConnectResponse> {
   const { server, session, connection } = context
   const isProtected = context.encrypted || (context.header.flags & HeaderFlag.SIGNED) !== 0
   // 3.3.5.7: on 3.1.1 "the request is not signed or not encrypted": a man in the middle may have been there.

@@ -41,19 +41,22 @@ function runWrite(
   // A write of nothing may point anywhere (MS-FSA 2.1.5.4).
   const fits = length === 0 ? isFileRange(request.offset, 0) : fitsInFile(request.offset, length)
   if (!fits) return fail(Status.INVALID_PARAMETER)
-  if (isLockedForWrite(open, request.offset, BigInt(request.data.length))) return fail(Status.FILE_LOCK_CONFLICT)
+  if (isLockedForWrite(open, request.offset, BigInt(request.data.length)))
+    return fail(Status.FILE_LOCK_CONFLICT)
   return writeFile(context, request)
 }
 
 /** The data is a view of the received frame, which stays until the response is made. */
-async function writeFile({ open, server }: CommandContext, request: WriteRequest): Promise<Outcome<WriteResponse>> {
+async function writeFile(
+  { open, server }: CommandContext,
+  request: WriteRequest,
+): Promise<Outcome<WriteResponse>> {
   const { handle } = open.file
   if (request.data.length > 0) {
     await changing(server, open, () => handle.write(request.data, Number(request.offset)))
   }
   const writeThrough =
-    (request.flags & WriteFlag.WRITE_THROUGH) !== 0 ||
-    (open.createOptions & CreateOption.WRITE_THROUGH) !== 0
+    (request.flags & WriteFlag.WRITE_THROUGH) !== 0 || (open.createOptions & CreateOption.WRITE_THROUGH) !== 0
   // 3.3.5.13: "the server SHOULD indicate to the underlying object store that the write is to be write-through".
   if (writeThrough) await handle.flush()
   open.currentByteOffset = request.offset + BigInt(request.data.length)

@@ -27,7 +27,12 @@ type GcmName = 'aes-128-gcm' | 'aes-256-gcm'
  * @param chunks the message, in parts that nobody else looks at; to be sent behind the header
  * @returns the chunks
  */
-export function encrypt(cipher: Cipher, key: Buffer, header: Buffer, chunks: readonly Buffer[]): readonly Buffer[] {
+export function encrypt(
+  cipher: Cipher,
+  key: Buffer,
+  header: Buffer,
+  chunks: readonly Buffer[],
+): readonly Buffer[] {
   const aad = additionalData(header)
   const tag = encryptChunks(cipher, key, aad, chunks)
   tag.copy(header, TRANSFORM_SIGNATURE_OFFSET)

@@ -10,7 +10,13 @@ const AES_128_KEY_BYTES = 16
 
 type Pointer = object | null
 type Init = (context: Pointer, cipher: Pointer, engine: null, key: Buffer, nonce: Buffer) => number
-type Update = (context: Pointer, out: Buffer | null, outLength: Int32Array, data: Buffer, length: number) => number
+type Update = (
+  context: Pointer,
+  out: Buffer | null,
+  outLength: Int32Array,
+  data: Buffer,
+  length: number,
+) => number
 type Final = (context: Pointer, out: Buffer, outLength: Int32Array) => number
 
 interface Evp {
@@ -78,7 +84,8 @@ export function gcmEncrypt(key: Buffer, nonce: Buffer, aad: Buffer, chunks: read
   must(encryptInit(context, cipher, null, key, nonce), 'EVP_EncryptInit_ex')
   must(encryptUpdate(context, null, outLength, aad, aad.length), 'EVP_EncryptUpdate')
   for (const chunk of chunks) {
-    if (chunk.length > 0) must(encryptUpdate(context, chunk, outLength, chunk, chunk.length), 'EVP_EncryptUpdate')
+    if (chunk.length > 0)
+      must(encryptUpdate(context, chunk, outLength, chunk, chunk.length), 'EVP_EncryptUpdate')
   }
   must(encryptFinal(context, NOTHING, outLength), 'EVP_EncryptFinal_ex')
   const tag = Buffer.alloc(TAG_BYTES)

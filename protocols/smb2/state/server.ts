@@ -1,10 +1,10 @@
 /** MS-SMB2 3.3.1.5 Server (global) and 3.3.1.6 Share: what all connections have in common. */
 
+import type { FileSystem, Identity } from '../../../storage/file-system.ts'
+import type { NodeTable } from '../../../storage/sharing/node-table.ts'
+import type { TunnelCache } from '../../../storage/sharing/tunnel-cache.ts'
 import type { Credential } from '../../auth/acceptor.ts'
 import type { Environment } from '../../transport/engine.ts'
-import type { FileSystem, Identity } from '../../../storage/file-system.ts'
-import type { TunnelCache } from '../../../storage/sharing/tunnel-cache.ts'
-import type { NodeTable } from '../../../storage/sharing/node-table.ts'
 import type { ChangeBus } from './change-bus.ts'
 import type { Connection } from './connection.ts'
 import type { Open, SharedFile } from './open.ts'

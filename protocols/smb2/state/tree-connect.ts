@@ -1,7 +1,7 @@
 /** MS-SMB2 3.3.1.9: a share that a session uses. */
 
-import type { Session } from './session.ts'
 import type { Admission, Share } from './server.ts'
+import type { Session } from './session.ts'
 
 export interface TreeConnect {
   readonly treeId: number

@@ -22,7 +22,7 @@ import { attributeFieldsOf, baseNameOf } from '../describe.ts'
 import { applyToNewFile } from './apply.ts'
 import { answerContexts, type RequestedContexts, readContexts } from './contexts.ts'
 import { parseName, pathNameOf } from './name.ts'
-import { type OpenedFile, openFile, type OpenResult } from './open-file.ts'
+import { type OpenedFile, type OpenResult, openFile } from './open-file.ts'
 import { grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
 import { registerOpen, tooManyOpens } from './register.ts'
@@ -58,7 +58,12 @@ async function createOnDiskShare(
   // A directory has no snapshots: whatever time is asked for, nothing is there.
   if (contexts.timewarp !== undefined && contexts.timewarp !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND)
   const desiredAccess = mapGenericAccess(request.desiredAccess)
-  return complete(context, request, contexts, await openFile(context, { name, desiredAccess, request, attempt: 0 }))
+  return complete(
+    context,
+    request,
+    contexts,
+    await openFile(context, { name, desiredAccess, request, attempt: 0 }),
+  )
 }
 
 async function complete(
@@ -91,7 +96,10 @@ function isTreeGone({ session, treeConnect }: CommandContext): boolean {
   return session.closing || session.treeConnectTable.get(treeConnect.treeId) !== treeConnect
 }
 
-async function dropOpened({ server }: CommandContext, { claim, handle }: OpenedFile): Promise<Outcome<never>> {
+async function dropOpened(
+  { server }: CommandContext,
+  { claim, handle }: OpenedFile,
+): Promise<Outcome<never>> {
   server.nodes.detach(claim.shared)
   await handle.close()
   return fail(Status.NETWORK_NAME_DELETED)

@@ -47,7 +47,9 @@ function withStream(path: string, text: string): ParsedName | NtStatus {
   const upperType = type?.toUpperCase()
   if (stream === '') {
     if (upperType === TYPE_INDEX) return { path, stream: '', isDirectoryIndex: true }
-    return upperType === TYPE_DATA ? { path, stream: '', isDirectoryIndex: false } : Status.OBJECT_NAME_INVALID
+    return upperType === TYPE_DATA
+      ? { path, stream: '', isDirectoryIndex: false }
+      : Status.OBJECT_NAME_INVALID
   }
   if (upperType !== undefined && upperType !== TYPE_DATA) return Status.OBJECT_NAME_INVALID
   if (streamNameError(stream) !== undefined) return Status.OBJECT_NAME_INVALID

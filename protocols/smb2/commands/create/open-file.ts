@@ -1,16 +1,22 @@
 /** MS-FSA 2.1.5.1: opening or creating a file, directory or stream: storage first, then access, then sharing. */
 
 import type { StorageErrorCode } from '../../../../storage/errors.ts'
-import type { Disposition, FileHandle, FileStat, FileSystem, OpenOutcome } from '../../../../storage/file-system.ts'
+import type {
+  Disposition,
+  FileHandle,
+  FileStat,
+  FileSystem,
+  OpenOutcome,
+} from '../../../../storage/file-system.ts'
 import type { CommandContext } from '../../context.ts'
 import { FILE_ALL_ACCESS, FileAccess } from '../../fscc/access.ts'
 import { FileAttribute, SETTABLE_FILE_ATTRIBUTES } from '../../fscc/attributes.ts'
 import { CreateAction, CreateDisposition, CreateOption } from '../../fscc/create-options.ts'
 import type { CreateRequest } from '../../messages/create.ts'
-import { statusOfStorageError } from '../../storage-status.ts'
-import { type NtStatus, Status } from '../../status.ts'
-import { type AccessFacts, allowedAccess, tokenOf } from '../access-check.ts'
 import type { BreakWait } from '../../state/oplock-breaks.ts'
+import { type NtStatus, Status } from '../../status.ts'
+import { statusOfStorageError } from '../../storage-status.ts'
+import { type AccessFacts, allowedAccess, tokenOf } from '../access-check.ts'
 import { type Claim, claimNode } from '../node-claim.ts'
 import { tunnelledPath } from '../tunnel.ts'
 import type { ParsedName } from './name.ts'
@@ -85,13 +91,19 @@ interface Planned {
 }
 
 const PLANNED: ReadonlyMap<number, Planned> = new Map<number, Planned>([
-    [CreateDisposition.SUPERSEDE, { disposition: 'open-if', overwrites: true, action: CreateAction.SUPERSEDED }],
-    [CreateDisposition.OPEN, { disposition: 'open', overwrites: false, action: CreateAction.OPENED }],
-    [CreateDisposition.CREATE, { disposition: 'create', overwrites: false, action: CreateAction.CREATED }],
-    [CreateDisposition.OPEN_IF, { disposition: 'open-if', overwrites: false, action: CreateAction.OPENED }],
-    [CreateDisposition.OVERWRITE, { disposition: 'open', overwrites: true, action: CreateAction.OVERWRITTEN }],
-    [CreateDisposition.OVERWRITE_IF, { disposition: 'open-if', overwrites: true, action: CreateAction.OVERWRITTEN }],
-  ])
+  [
+    CreateDisposition.SUPERSEDE,
+    { disposition: 'open-if', overwrites: true, action: CreateAction.SUPERSEDED },
+  ],
+  [CreateDisposition.OPEN, { disposition: 'open', overwrites: false, action: CreateAction.OPENED }],
+  [CreateDisposition.CREATE, { disposition: 'create', overwrites: false, action: CreateAction.CREATED }],
+  [CreateDisposition.OPEN_IF, { disposition: 'open-if', overwrites: false, action: CreateAction.OPENED }],
+  [CreateDisposition.OVERWRITE, { disposition: 'open', overwrites: true, action: CreateAction.OVERWRITTEN }],
+  [
+    CreateDisposition.OVERWRITE_IF,
+    { disposition: 'open-if', overwrites: true, action: CreateAction.OVERWRITTEN },
+  ],
+])
 
 function planned(request: CreateRequest): Planned {
   const entry = PLANNED.get(request.createDisposition)
@@ -175,7 +187,9 @@ function refuse(plan: OpenPlan, outcome: Opened, allowed: number, granted: numbe
   }
   // MS-FSA 2.1.5.1.2: hidden and system files are overwritten only by those who know that they are.
   const kept = FileAttribute.HIDDEN | FileAttribute.SYSTEM
-  return overwrites && (dosAttributes & kept & ~request.fileAttributes) !== 0 ? Status.ACCESS_DENIED : undefined
+  return overwrites && (dosAttributes & kept & ~request.fileAttributes) !== 0
+    ? Status.ACCESS_DENIED
+    : undefined
 }
 
 async function abandon(handle: FileHandle, status: NtStatus): Promise<NtStatus> {
@@ -244,7 +258,17 @@ async function share(
   const createAction = opened.created ? CreateAction.CREATED : planned(request).action
   const { handle, path } = opened
   const { granted: grantedAccess, allowed: maximalAccess, changeMark } = found
-  return { handle, claim, stream: opened.stream ?? '', stat, path, createAction, grantedAccess, maximalAccess, changeMark }
+  return {
+    handle,
+    claim,
+    stream: opened.stream ?? '',
+    stat,
+    path,
+    createAction,
+    grantedAccess,
+    maximalAccess,
+    changeMark,
+  }
 }
 
 /** After the wait all may be different, so a file that was there is opened anew; one that was made here stays. */

@@ -18,7 +18,8 @@ function newVolatileId(server: Server): bigint {
 /** Whether the session, or all together, have as many opens as they may. */
 export function tooManyOpens({ server, session }: CommandContext): boolean {
   return (
-    session.openTable.size >= server.limits.opensPerSession || server.globalOpenTable.size >= server.limits.opens
+    session.openTable.size >= server.limits.opensPerSession ||
+    server.globalOpenTable.size >= server.limits.opens
   )
 }
 

@@ -2,7 +2,12 @@
 
 import { FileAccess, VALID_ACCESS_MASK } from '../../fscc/access.ts'
 import { FileAttribute } from '../../fscc/attributes.ts'
-import { CreateDisposition, CreateOption, ImpersonationLevel, SHARE_ACCESS_ALL } from '../../fscc/create-options.ts'
+import {
+  CreateDisposition,
+  CreateOption,
+  ImpersonationLevel,
+  SHARE_ACCESS_ALL,
+} from '../../fscc/create-options.ts'
 import type { CreateRequest } from '../../messages/create.ts'
 import { type NtStatus, Status } from '../../status.ts'
 

@@ -3,12 +3,12 @@
 import { DosAttribute, type FileStat } from '../../../../storage/file-system.ts'
 import { Reader } from '../../../wire/reader.ts'
 import { FileAccess } from '../../fscc/access.ts'
-import { decodeDuplicateExtents, type DuplicateExtents } from '../../messages/ioctl/file-ranges.ts'
+import { type DuplicateExtents, decodeDuplicateExtents } from '../../messages/ioctl/file-ranges.ts'
 import { fail } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
 import { Status } from '../../status.ts'
-import { fitsInFile } from '../file-range.ts'
 import { changing } from '../caching.ts'
+import { fitsInFile } from '../file-range.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 export const duplicateExtents: IoctlHandler = {

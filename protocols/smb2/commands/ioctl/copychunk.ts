@@ -16,8 +16,8 @@ import type { IoctlRequest } from '../../messages/ioctl.ts'
 import { fail } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
 import { type NtStatus, Status } from '../../status.ts'
-import { fitsInFile, isLockedForRead, isLockedForWrite } from '../file-range.ts'
 import { changing } from '../caching.ts'
+import { fitsInFile, isLockedForRead, isLockedForWrite } from '../file-range.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 /** 3.3.3: ServerSideCopyMaxNumberofChunks, -MaxChunkSize and -MaxDataSize, as Windows has them. */
@@ -101,7 +101,11 @@ function findSource({ session }: CommandContext, sourceKey: Buffer): Open | unde
   return matches ? source : undefined
 }
 
-async function copyChunks(source: Open, target: Open, chunks: readonly SrvCopychunk[]): Promise<IoctlOutcome> {
+async function copyChunks(
+  source: Open,
+  target: Open,
+  chunks: readonly SrvCopychunk[],
+): Promise<IoctlOutcome> {
   const { size } = await source.file.handle.stat()
   let total = 0
   for (const [index, chunk] of chunks.entries()) {
@@ -114,13 +118,19 @@ async function copyChunks(source: Open, target: Open, chunks: readonly SrvCopych
   return respond(chunks.length, 0, total, Status.SUCCESS)
 }
 
-function checkChunk(source: Open, target: Open, chunk: SrvCopychunk, sourceSize: number): NtStatus | undefined {
+function checkChunk(
+  source: Open,
+  target: Open,
+  chunk: SrvCopychunk,
+  sourceSize: number,
+): NtStatus | undefined {
   const { sourceOffset, targetOffset, length } = chunk
   if (!fitsInFile(sourceOffset, length) || !fitsInFile(targetOffset, length)) return Status.INVALID_PARAMETER
   // 3.3.5.15.6: "the range ... exceeds the size of the source".
   if (sourceOffset + BigInt(length) > BigInt(sourceSize)) return Status.INVALID_VIEW_SIZE
   const isLocked =
-    isLockedForRead(source, sourceOffset, BigInt(length)) || isLockedForWrite(target, targetOffset, BigInt(length))
+    isLockedForRead(source, sourceOffset, BigInt(length)) ||
+    isLockedForWrite(target, targetOffset, BigInt(length))
   return isLocked ? Status.FILE_LOCK_CONFLICT : undefined
 }
 

@@ -26,7 +26,8 @@ export const getReparsePoint: IoctlHandler = {
 export const setReparsePoint: IoctlHandler = {
   on: 'file',
   async run({ open, treeConnect }, request) {
-    if (!open.grantsAny(FileAccess.WRITE_DATA | FileAccess.WRITE_ATTRIBUTES)) return fail(Status.ACCESS_DENIED)
+    if (!open.grantsAny(FileAccess.WRITE_DATA | FileAccess.WRITE_ATTRIBUTES))
+      return fail(Status.ACCESS_DENIED)
     const { reparseTag, data } = decodeReparseDataBuffer(request.input)
     if (reparseTag !== ReparseTag.SYMLINK) return fail(Status.IO_REPARSE_TAG_NOT_HANDLED)
     if (treeConnect.share.fileSystem?.features.symbolicLinks !== true) return fail(Status.NOT_SUPPORTED)

@@ -57,7 +57,11 @@ export const queryAllocatedRanges: IoctlHandler = {
     if (!open.grants(FileAccess.READ_DATA)) return fail(Status.ACCESS_DENIED)
     if (open.isDirectory || request.input.length < RANGE_BYTES) return fail(Status.INVALID_PARAMETER)
     const asked = decodeAllocatedRange(new Reader(request.input))
-    if (asked.fileOffset < 0n || asked.length < 0n || asked.fileOffset + asked.length > 0x7fff_ffff_ffff_ffffn) {
+    if (
+      asked.fileOffset < 0n ||
+      asked.length < 0n ||
+      asked.fileOffset + asked.length > 0x7fff_ffff_ffff_ffffn
+    ) {
       return fail(Status.INVALID_PARAMETER)
     }
     const { handle } = open.file

@@ -18,7 +18,8 @@ export const validateNegotiateInfo: IoctlHandler = {
   run({ connection, server }, request) {
     // "If Connection.Dialect is 3.1.1 ... MUST terminate": there the preauthentication hash does this.
     if (connection.dialect === Dialect.SMB_3_1_1) return disconnect('VALIDATE_NEGOTIATE_INFO on 3.1.1')
-    if (request.maxOutputResponse < VALIDATE_NEGOTIATE_INFO_RESPONSE_BYTES) return fail(Status.INVALID_PARAMETER)
+    if (request.maxOutputResponse < VALIDATE_NEGOTIATE_INFO_RESPONSE_BYTES)
+      return fail(Status.INVALID_PARAMETER)
     const claimed = decodeValidateNegotiateInfoRequest(new Reader(request.input))
     const isSame =
       claimed.guid.equals(connection.clientGuid) &&
