@@ -8,21 +8,40 @@ import type { Server } from '../state/server.ts'
 import { rememberName } from './tunnel.ts'
 
 /**
- * Closes an open; a second call waits for the first.
+ * Closes an open; a second call waits for the first. No request finds it from now on.
  * @param heldByCaller requests of the caller's own that still hold the open
+ * @param lastUse runs when no other request uses the handle any longer
  */
-export function closeOpen(server: Server, open: Open, heldByCaller = 0): Promise<unknown> {
-  open.closed ??= finish(server, open, heldByCaller)
+export function closeOpen(
+  server: Server,
+  open: Open,
+  heldByCaller = 0,
+  lastUse?: () => Promise<void>,
+): Promise<unknown> {
+  open.closed ??= finish(server, open, heldByCaller, lastUse)
   return open.closed
 }
 
-async function finish(server: Server, open: Open, heldByCaller: number): Promise<void> {
+async function finish(
+  server: Server,
+  open: Open,
+  heldByCaller: number,
+  lastUse: (() => Promise<void>) | undefined,
+): Promise<void> {
   open.closing = true
   open.session.openTable.delete(open.fileId.volatile)
   server.globalOpenTable.delete(open.fileId.volatile)
   for (const end of open.onClose) end()
   open.onClose.clear()
   await open.drained(heldByCaller)
+  try {
+    await lastUse?.()
+  } finally {
+    await release(server, open)
+  }
+}
+
+async function release(server: Server, open: Open): Promise<void> {
   if (open.isPipe) return
   try {
     await open.enumeration?.cursor.close()

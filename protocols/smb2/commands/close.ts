@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.5.10: receiving a CLOSE Request. */
 
+import { StorageError } from '../../../storage/errors.ts'
 import { type CommandContext, command } from '../context.ts'
 import {
   CLOSE_FLAG_POSTQUERY_ATTRIB,
@@ -41,13 +42,23 @@ export const close = command<CloseResponse, CloseRequest>({
 async function runClose(context: CommandContext, request: CloseRequest): Promise<Outcome<CloseResponse>> {
   const { server, open } = context
   const wantsAttributes = (request.flags & CLOSE_FLAG_POSTQUERY_ATTRIB) !== 0 && !open.isPipe
-  const attributes = wantsAttributes ? await attributesOf(open) : NO_ATTRIBUTES
-  await closeOpen(server, open, HELD_BY_CLOSE)
+  let attributes = NO_ATTRIBUTES
+  // After the last WRITE under way, whose size the client wants to know.
+  const query = async (): Promise<void> => {
+    attributes = await attributesOf(open)
+  }
+  await closeOpen(server, open, HELD_BY_CLOSE, wantsAttributes ? query : undefined)
   return ok(attributes)
 }
 
+/** Those of the file; without them the open is closed all the same. */
 async function attributesOf(open: Open): Promise<CloseResponse> {
-  const stat = await open.file.handle.stat()
-  const fields = attributeFieldsOf(stat, open.treeConnect.share, baseNameOf(open.pathName))
-  return { flags: CLOSE_FLAG_POSTQUERY_ATTRIB, ...fields }
+  try {
+    const stat = await open.file.handle.stat()
+    const fields = attributeFieldsOf(stat, open.treeConnect.share, baseNameOf(open.pathName))
+    return { flags: CLOSE_FLAG_POSTQUERY_ATTRIB, ...fields }
+  } catch (error) {
+    if (error instanceof StorageError) return NO_ATTRIBUTES
+    throw error
+  }
 }
