@@ -39,11 +39,12 @@ const OUTPUT_BYTES = 65_536
 const BYTES_PER_CREDIT = 65_536
 const NO_BYTES = Buffer.alloc(0)
 
-/** What a CREATE asks for when nothing else is said: to read, write and delete, sharing all. */
+/** What a CREATE asks for when nothing else is said: to read, write, look at and delete, sharing all. */
 const CREATE_DEFAULTS: Omit<CreateRequest, 'name'> = {
   requestedOplockLevel: OplockLevel.NONE,
   impersonationLevel: ImpersonationLevel.IMPERSONATION,
-  desiredAccess: FileAccess.READ_DATA | FileAccess.WRITE_DATA | FileAccess.DELETE,
+  desiredAccess:
+    FileAccess.READ_DATA | FileAccess.WRITE_DATA | FileAccess.READ_ATTRIBUTES | FileAccess.DELETE,
   fileAttributes: 0,
   shareAccess: SHARE_ACCESS_ALL,
   createDisposition: CreateDisposition.OPEN_IF,
