@@ -86,12 +86,14 @@ async function renameStream(open: Open, fileName: string, replace: boolean): Pro
 
 /** A hard link beside, or below, the file's own name. */
 export async function linkFile(
-  _context: CommandContext,
+  { treeConnect }: CommandContext,
   open: Open,
   info: SetNameInformation,
 ): Promise<Outcome<EmptyBody>> {
   if (info.rootDirectory !== 0n) return fail(Status.INVALID_PARAMETER)
   if (open.isDirectory) return fail(Status.FILE_IS_A_DIRECTORY)
+  // No right of the open is asked for, as it is the folder that is changed.
+  if (treeConnect.admission.readOnly) return fail(Status.ACCESS_DENIED)
   const target = targetPath(info.fileName)
   if (typeof target === 'number') return fail(target)
   const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0

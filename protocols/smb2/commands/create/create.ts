@@ -82,6 +82,8 @@ async function complete(
   publishCreation(context, opened)
   try {
     const applied = await applyToNewFile(opened, request, contexts, hasCompression(context))
+    // The client may be gone by now: what it cached no one could break.
+    if (open.closing) return fail(Status.FILE_CLOSED)
     const { oplockLevel, stat } = await grantOplock(context, open, request, opened.changeMark, applied)
     context.open = open
     return ok(responseTo(context, open, { ...opened, stat }, contexts, oplockLevel))

@@ -69,6 +69,8 @@ export async function openFile(context: CommandContext, plan: OpenPlan): Promise
   const maximum = (plan.desiredAccess & FileAccess.MAXIMUM_ALLOWED) !== 0
   const outcome = await openInStorage(context, plan, maximum ? 0 : plan.desiredAccess)
   if (!outcome.ok) return statusFor(context, plan, outcome.error)
+  const mustBeNew = plan.request.createDisposition === CreateDisposition.CREATE
+  if (mustBeNew && !outcome.created) return abandon(outcome.handle, Status.OBJECT_NAME_COLLISION)
   const allowed = outcome.created
     ? (FILE_ALL_ACCESS & context.treeConnect.maximalAccess) >>> 0
     : allowedOn(context, outcome)
@@ -132,7 +134,7 @@ async function openInStorage(context: CommandContext, plan: OpenPlan, access: nu
     path: disposition === 'open' ? name.path : tunnelledPath(context.server, share, name.path),
     ...(name.stream === '' ? {} : { stream: name.stream }),
     identity: admission.identity,
-    disposition: admission.readOnly && disposition === 'open-if' ? 'open' : disposition,
+    disposition: admission.readOnly ? 'open' : disposition,
     kind: isDirectory ? 'directory' : isFile ? 'file' : 'any',
     followLinks: share.followLinks && (request.createOptions & CreateOption.OPEN_REPARSE_POINT) === 0,
     read: (access & READS) !== 0,
