@@ -139,7 +139,7 @@ for (const receive of ['direct', 'copied'] as const) {
   t.test(`frames come back whole, received ${receive}`, async (t) => {
     const { port, connections } = await start(t, { receive })
     const client = new Client(t, port)
-    const sizes = [1, 2, 100, 16_000, 70_000, MEBIBYTE, 3, 300_000, 2]
+    const sizes = [1, 0, 2, 100, 16_000, 70_000, MEBIBYTE, 0, 3, 8 * MEBIBYTE, 300_000, 2]
     const sent = framed(...sizes.map((size, index) => Buffer.alloc(size, index + 1)))
     client.socket.write(sent)
     await until('all came back', () => client.receivedBytes === sent.length)
