@@ -102,6 +102,9 @@ export class FrameRun {
   /** 3.3.4.2: the last request of a frame gets an interim response; one amid a compound holds up those behind it. */
   #wait(context: CommandContext, pending: Pending): void {
     const { request } = context
+    if (this.#connection.asyncCommandList.size >= this.#server.limits.asyncCommands) {
+      return this.#refuseToWait(context, pending)
+    }
     request.cancel = pending.cancel
     if (!context.last) {
       this.#completion(context, pending).then((outcome) => this.#settle(context, outcome) && this.start())
@@ -110,6 +113,16 @@ export class FrameRun {
     this.#goAsync(context)
     this.#completion(context, pending).then((outcome) => {
       if (this.#settle(context, outcome)) this.#finish()
+    })
+  }
+
+  /** 3.3.4.2: the server limits these, as a request that waits takes memory, but no credit. */
+  #refuseToWait(context: CommandContext, pending: Pending): void {
+    pending.cancel()
+    this.#completion(context, pending).then((outcome) => {
+      const isCancelled = outcome.kind === 'fail' && outcome.status === Status.CANCELLED
+      const answer: Settled = isCancelled ? { kind: 'fail', status: Status.INSUFFICIENT_RESOURCES } : outcome
+      if (this.#settle(context, answer)) this.start()
     })
   }
 

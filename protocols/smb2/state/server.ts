@@ -89,6 +89,8 @@ export interface ServerLimits {
   /** Bytes of one connection's received frames in use and payloads under way, past which no more is read from it. */
   readonly bytesInFlight: number
   readonly locksPerOpen: number
+  /** Requests of one connection that wait for others (locks, changes, broken oplocks). */
+  readonly asyncCommands: number
 }
 
 export const DEFAULT_LIMITS: ServerLimits = {
@@ -102,6 +104,8 @@ export const DEFAULT_LIMITS: ServerLimits = {
   compoundMembers: 64,
   bytesInFlight: 48 << 20,
   locksPerOpen: 65_536,
+  // Windows' AsynchronousCredits.
+  asyncCommands: 512,
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
