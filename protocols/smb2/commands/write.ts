@@ -54,12 +54,12 @@ async function writeFile(
   const { handle } = open.file
   if (request.data.length > 0) {
     await changing(server, open, () => handle.write(request.data, Number(request.offset)))
+    open.currentByteOffset = request.offset + BigInt(request.data.length)
   }
   const writeThrough =
     (request.flags & WriteFlag.WRITE_THROUGH) !== 0 || (open.createOptions & CreateOption.WRITE_THROUGH) !== 0
   // 3.3.5.13: "the server SHOULD indicate to the underlying object store that the write is to be write-through".
   if (writeThrough) await handle.flush()
-  open.currentByteOffset = request.offset + BigInt(request.data.length)
   server.counters.bytesWritten += request.data.length
   return ok({ count: request.data.length })
 }
