@@ -43,7 +43,8 @@ async function renamePath(
     return whenBrokenOn(open, wait, () => renamePath(context, open, fileName, replace))
   }
   const before = shared.path
-  const after = await handle.rename({ to: target, replace })
+  // MS-FSA 2.1.5.15.11: no directory takes the place of another, as POSIX would let it when that is empty.
+  const after = await handle.rename({ to: target, replace: replace && !open.isDirectory })
   movePaths(server, shared.root, before, after)
   movePathNames(server, shared.root)
   rememberName(server, open, before)
