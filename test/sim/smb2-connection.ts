@@ -71,6 +71,8 @@ export interface SimAnswer {
 export interface SendOptions {
   /** In a TRANSFORM_HEADER; default: as session and share want it. */
   readonly encrypted?: boolean
+  /** Changes the frame before it is encrypted. */
+  readonly mutate?: (plain: Buffer) => Buffer
   /** Changes the frame as it goes out. */
   readonly tamper?: (frame: Buffer) => Buffer
 }
@@ -147,7 +149,8 @@ export class SimConnection {
       members.push(this.#encodeMember(header, request, index === requests.length - 1))
       return new Promise<SimAnswer>((resolve) => this.#waiting.set(header.messageId, resolve))
     })
-    const plain = Buffer.concat(members)
+    const joined = Buffer.concat(members)
+    const plain = options.mutate === undefined ? joined : options.mutate(joined)
     this.lastSent = plain
     const encrypted = options.encrypted ?? (this.session?.encrypts === true || this.treeEncrypts)
     const frame = encrypted ? this.#encrypt(plain) : plain
