@@ -18,14 +18,6 @@ export const NegotiateContextType = {
 /** 2.2.3.1.1 */
 export const HashAlgorithm = { SHA_512: 0x0001 } as const
 
-/** 2.2.3.1.2 */
-export const Cipher = {
-  AES_128_CCM: 0x0001,
-  AES_128_GCM: 0x0002,
-  AES_256_CCM: 0x0003,
-  AES_256_GCM: 0x0004,
-} as const
-
 /** 2.2.3.1.3 */
 export const CompressionAlgorithm = {
   NONE: 0x0000,
@@ -34,13 +26,6 @@ export const CompressionAlgorithm = {
   LZ77_HUFFMAN: 0x0003,
   PATTERN_V1: 0x0004,
   LZ4: 0x0005,
-} as const
-
-/** 2.2.3.1.7 */
-export const SigningAlgorithm = {
-  HMAC_SHA256: 0x0000,
-  AES_CMAC: 0x0001,
-  AES_GMAC: 0x0002,
 } as const
 
 /** One context; a type that is not listed here (RDMA, or a later one) stays raw. */
