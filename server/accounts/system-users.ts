@@ -119,6 +119,12 @@ export class SystemUsers {
     return undefined
   }
 
+  /** Name of the group with an id. */
+  groupNameOf(gid: number): string | undefined {
+    for (const [name, id] of this.groups) if (id === gid) return name
+    return undefined
+  }
+
   private async askForUser(name: string): Promise<Identity | undefined> {
     if (!LOOKUP_NAME.test(name)) return undefined
     const answers: (readonly number[])[] = []

@@ -11,15 +11,16 @@ const MAXIMUM_ID = (0xffff_ffff - FIRST_RID - 1) / KINDS
 /** @param serverGuid makes the server's part, so that it is the same after every start */
 export function createIdentityMap(serverGuid: Buffer): IdentityMap {
   const digest = createHash('sha256').update(serverGuid).digest()
-  const domain = `S-1-5-21-${digest.readUInt32LE(0)}-${digest.readUInt32LE(4)}-${digest.readUInt32LE(8)}-`
+  const domain = `S-1-5-21-${digest.readUInt32LE(0)}-${digest.readUInt32LE(4)}-${digest.readUInt32LE(8)}`
   const sid = (id: number, kind: number): string =>
-    `${domain}${FIRST_RID + KINDS * Math.min(id, Math.floor(MAXIMUM_ID)) + kind}`
+    `${domain}-${FIRST_RID + KINDS * Math.min(id, Math.floor(MAXIMUM_ID)) + kind}`
   return {
+    domainSid: domain,
     userSid: (uid) => sid(uid, 0),
     groupSid: (gid) => sid(gid, 1),
     accountOf(text) {
-      if (!text.startsWith(domain)) return undefined
-      const rid = Number(text.slice(domain.length))
+      if (!text.startsWith(`${domain}-`)) return undefined
+      const rid = Number(text.slice(domain.length + 1))
       if (!Number.isInteger(rid) || rid < FIRST_RID) return undefined
       const id = Math.floor((rid - FIRST_RID) / KINDS)
       return (rid - FIRST_RID) % KINDS === 0 ? { uid: id } : { gid: id }

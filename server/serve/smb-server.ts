@@ -25,6 +25,7 @@ import { Oplocks } from '../../storage/sharing/oplocks.ts'
 import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
 import { addressAllowed } from '../config/addresses.ts'
 import type { Configuration } from '../config/types.ts'
+import { createAccountDirectory } from './account-directory.ts'
 import { createIdentityMap } from './identity-map.ts'
 import { createLoginThrottle } from './login-throttle.ts'
 import { hostInterfaces } from './network-interfaces.ts'
@@ -52,6 +53,8 @@ const DIALECTS: Readonly<Record<Configuration['smb']['minProtocol'], number>> = 
 export function createSmbServer(options: SmbServerOptions): Server {
   const { configuration, environment, sources, serverGuid } = options
   const oplocks = new Oplocks<SharedFile>()
+  const self = ownIdentity()
+  const identities = createIdentityMap(serverGuid)
   return {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
     serverGuid,
@@ -70,8 +73,9 @@ export function createSmbServer(options: SmbServerOptions): Server {
     changes: new ChangeBus(),
     connectionList: new Set(),
     lookup: (user) => sources.accounts.find(user),
-    self: ownIdentity(),
-    identities: createIdentityMap(serverGuid),
+    self,
+    identities,
+    accounts: createAccountDirectory(sources, identities, self.uid),
     networkInterfaces: () => hostInterfaces(configuration.smb.listen),
     loginThrottle: createLoginThrottle(() => environment.now()),
   }

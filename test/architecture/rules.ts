@@ -28,7 +28,7 @@ export const layers: readonly Layer[] = [
 
   { name: 'smb2/messages', files: /^protocols\/smb2\/messages\//, mayImport: ['wire', 'smb2/fscc'] },
   { name: 'smb2/fscc', files: /^protocols\/smb2\/fscc\//, mayImport: ['wire'] },
-  { name: 'smb2/rpc', files: /^protocols\/smb2\/rpc\//, mayImport: ['wire'] },
+  { name: 'smb2/rpc', files: /^protocols\/smb2\/rpc\//, mayImport: ['wire', 'smb2/fscc'] },
   {
     name: 'smb2/crypto',
     files: /^protocols\/smb2\/crypto\//,

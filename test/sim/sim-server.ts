@@ -23,6 +23,7 @@ import { createMemoryFileSystem, type MemoryFileSystem } from '../../storage/mem
 import { NodeTable } from '../../storage/sharing/node-table.ts'
 import { Oplocks } from '../../storage/sharing/oplocks.ts'
 import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
+import { simAccounts } from './sim-accounts.ts'
 import { SimEnvironment } from './sim-environment.ts'
 
 export const SIM_USER = 'anna'
@@ -72,6 +73,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
   const complaints: string[] = []
   const oplocks = new Oplocks<SharedFile>()
   const serverGuid = environment.random(16)
+  const identities = createIdentityMap(serverGuid)
   const passwords = new Map(Object.entries({ ...options.users, [SIM_USER]: SIM_PASSWORD }))
   const leases = { frames: 0, payloads: 0 }
   const server: Server = {
@@ -99,7 +101,8 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
       return password === undefined ? undefined : { name: user.toLowerCase(), ntHash: ntHash(password) }
     },
     self: SELF,
-    identities: createIdentityMap(serverGuid),
+    identities,
+    accounts: simAccounts(identities, { [SIM_USER]: SELF.uid }),
     networkInterfaces: () => [],
     loginThrottle: options.loginThrottle ?? {
       failed: () => 0,

@@ -7,20 +7,23 @@ import type { NamedPipe } from '../rpc/pipe.ts'
 import type { Open } from '../state/open.ts'
 import { Status } from '../status.ts'
 
+/** Makes the response that carries a message. */
+type Respond<Body> = (
+  data: Buffer,
+  status: typeof Status.SUCCESS | typeof Status.BUFFER_OVERFLOW,
+) => Outcome<Body>
+
 /** The pipe of an open. @throws Error for a file: the caller asked `isPipe` before */
-function pipeOf(open: Open): NamedPipe {
+export function pipeOf(open: Open): NamedPipe {
   if (open.pipe === undefined) throw new Error('a file is no pipe')
   return open.pipe
 }
 
 /** What a message-mode pipe has to give; more of the message is left when the status is BUFFER_OVERFLOW. */
 export function readPipe(open: Open, request: ReadRequest): Outcome<ReadResponse> {
-  const message = pipeOf(open).read(request.length)
-  // Every call is answered at once: without an answer there would be nothing to wait for.
-  if (message === undefined) return fail(pipeOf(open).broken ? Status.PIPE_DISCONNECTED : Status.PIPE_EMPTY)
-  const body = { dataOffset: READ_DATA_OFFSET, dataLength: message.data.length, dataRemaining: 0 }
-  const status = message.more ? Status.BUFFER_OVERFLOW : Status.SUCCESS
-  return ok(body, status, { data: message.data })
+  return nextMessage(open, request.length, (data, status) =>
+    ok({ dataOffset: READ_DATA_OFFSET, dataLength: data.length, dataRemaining: 0 }, status, { data }),
+  )
 }
 
 export function writePipe(open: Open, request: WriteRequest): Outcome<WriteResponse> {
@@ -29,12 +32,45 @@ export function writePipe(open: Open, request: WriteRequest): Outcome<WriteRespo
 }
 
 /** Writes a message and reads its answer. */
-export function transceivePipe(
+export function transceivePipe<Body>(
   open: Open,
   input: Buffer,
   maxOutputBytes: number,
-): { output: Buffer; status: typeof Status.SUCCESS | typeof Status.BUFFER_OVERFLOW } | undefined {
-  const message = pipeOf(open).transceive(input, maxOutputBytes)
-  if (message === undefined) return undefined
-  return { output: message.data, status: message.more ? Status.BUFFER_OVERFLOW : Status.SUCCESS }
+  respond: Respond<Body>,
+): Outcome<Body> {
+  const pipe = pipeOf(open)
+  // MS-FSCC 2.3.49: with data that was not read, the answer could not be told from it.
+  if (pipe.busy) return fail(Status.PIPE_BUSY)
+  if (!pipe.write(input)) return fail(Status.PIPE_DISCONNECTED)
+  return nextMessage(open, maxOutputBytes, respond)
+}
+
+/** 3.3.5.12: the next message, of which a pipe in blocking mode lets one wait. */
+function nextMessage<Body>(open: Open, maxBytes: number, respond: Respond<Body>): Outcome<Body> {
+  const pipe = pipeOf(open)
+  const take = (): Outcome<Body> | undefined => {
+    const message = pipe.read(maxBytes)
+    if (message !== undefined) {
+      return respond(message.data, message.more ? Status.BUFFER_OVERFLOW : Status.SUCCESS)
+    }
+    return pipe.broken ? fail(Status.PIPE_DISCONNECTED) : undefined
+  }
+  return take() ?? waitForMessage(open, () => take() ?? fail(Status.PIPE_EMPTY))
+}
+
+/** Answered by the next message, by CANCEL, or by the end of the open, which breaks the pipe. */
+function waitForMessage<Body>(open: Open, take: () => Outcome<Body>): Outcome<Body> {
+  let settle: (outcome: Outcome<Body>) => void = () => undefined
+  const completion = new Promise<Outcome<Body>>((resolve) => {
+    settle = resolve
+  })
+  const end = (outcome: Outcome<Body>): void => {
+    stop()
+    open.onClose.delete(closed)
+    settle(outcome)
+  }
+  const closed = (): void => end(fail(Status.PIPE_BROKEN))
+  const stop = pipeOf(open).whenReadable(() => end(take()))
+  open.onClose.add(closed)
+  return { kind: 'pending', completion, cancel: () => end(fail(Status.CANCELLED)) }
 }

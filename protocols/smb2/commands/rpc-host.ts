@@ -9,6 +9,7 @@ import {
   type RpcSession,
   type RpcShare,
   type RpcTreeConnect,
+  type RpcUser,
 } from '../rpc/host.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
@@ -20,8 +21,11 @@ const ID_MASK = 0xffff_ffffn
 /** The server as the user of this request may see it. */
 export function rpcHostFor(context: CommandContext): RpcHost {
   const { server, session, treeConnect } = context
+  const serverName = server.settings.name.toUpperCase()
   return {
-    serverName: server.settings.name.toUpperCase(),
+    user: userOf(session, serverName),
+    accounts: server.accounts,
+    serverName,
     domainName: server.settings.workgroup,
     comment: server.settings.comment,
     isAdministrator: treeConnect.admission.administrator,
@@ -30,6 +34,18 @@ export function rpcHostFor(context: CommandContext): RpcHost {
     files: () => files(server),
     connections: () => connections(server),
     now: () => server.environment.now(),
+  }
+}
+
+/** MS-LSAT 3.1.4.4: who is not an account of this server is one that every Windows server knows. */
+function userOf({ principal }: Session, serverName: string): RpcUser {
+  switch (principal?.kind) {
+    case 'user':
+      return { kind: 'user', name: principal.user, domain: serverName }
+    case 'guest':
+      return { kind: 'guest', name: 'Guest', domain: serverName }
+    default:
+      return { kind: 'anonymous', name: 'ANONYMOUS LOGON', domain: 'NT AUTHORITY' }
   }
 }
 

@@ -9,7 +9,7 @@ const MAXIMUM_SUB_AUTHORITIES = 15
 const MAXIMUM_AUTHORITY = 0xffff_ffff_ffff
 const MAXIMUM_SUB_AUTHORITY = 0xffff_ffff
 const FIXED_BYTES = 8
-const TEXT = /^S-1-(0x[0-9a-f]{12}|\d{1,10})((?:-\d{1,10}){1,15})$/i
+const TEXT = /^S-1-(0x[0-9a-f]{12}|\d{1,10})((?:-\d{1,10}){0,15})$/i
 
 /** A SID in its text form; equal SIDs are equal strings. */
 export type Sid = string
@@ -39,8 +39,8 @@ export function decodeSid(reader: Reader): Sid {
   const revision = reader.u8()
   const count = reader.u8()
   if (revision !== SID_REVISION) throw new DecodeError(`SID revision ${revision}`)
-  if (count === 0 || count > MAXIMUM_SUB_AUTHORITIES)
-    throw new DecodeError(`a SID with ${count} sub-authorities`)
+  // None at all names an authority: the domain that Everyone and CREATOR OWNER belong to (MS-LSAT 3.1.1.1.1).
+  if (count > MAXIMUM_SUB_AUTHORITIES) throw new DecodeError(`a SID with ${count} sub-authorities`)
   // IdentifierAuthority is the one big-endian number of the structure.
   const authority = reader.bytes(6).readUIntBE(0, 6)
   const parts = [`S-1-${formatAuthority(authority)}`]
@@ -65,7 +65,7 @@ export function parseSid(text: string): {
   const match = TEXT.exec(text)
   if (match === null) throw new DecodeError(`"${text}" is not a SID`)
   const authority = Number(match[1])
-  const subAuthorities = (match[2] ?? '').slice(1).split('-').map(Number)
+  const subAuthorities = (match[2] ?? '').split('-').slice(1).map(Number)
   if (authority > MAXIMUM_AUTHORITY || subAuthorities.some((value) => value > MAXIMUM_SUB_AUTHORITY)) {
     throw new DecodeError(`"${text}" is not a SID`)
   }

@@ -2,8 +2,9 @@
 
 import { DecodeError } from '../../wire/errors.ts'
 import { Reader } from '../../wire/reader.ts'
+import { ContextHandles } from './context-handles.ts'
 import type { RpcHost } from './host.ts'
-import type { RpcInterface } from './interface.ts'
+import type { PolicyContext, RpcInterface } from './interface.ts'
 import { NdrReader, NdrWriter } from './ndr.ts'
 import {
   BIND_TIME_FEATURE_PREFIX,
@@ -26,12 +27,12 @@ import {
   type PresentationContext,
   ProviderReason,
 } from './pdu.ts'
-import { FaultStatus } from './status.ts'
+import { FaultStatus, RpcFault } from './status.ts'
 
 /** What Windows and Samba offer over named pipes. */
 const PREFERRED_FRAGMENT_BYTES = 4280
 /** Parameters of one call, all fragments together. */
-const MAXIMUM_REQUEST_BYTES = 131_072
+const MAXIMUM_REQUEST_BYTES = 1_048_576
 const MAXIMUM_CONTEXTS = 32
 /** Nothing is kept beyond an association, so that all may be in one group. */
 const ASSOC_GROUP_ID = 0x53f0
@@ -56,17 +57,18 @@ const NOTHING: Answer = { fragments: [] }
 
 export class RpcAssociation {
   readonly #secondaryAddress: string
-  readonly #interface: RpcInterface
+  readonly #interfaces: readonly RpcInterface[]
   readonly #host: RpcHost
-  readonly #contexts = new Set<number>()
+  readonly #contexts = new Map<number, RpcInterface>()
+  readonly #handles = new ContextHandles<PolicyContext>()
   #bound = false
   #transmitBytes = PREFERRED_FRAGMENT_BYTES
   #receiveBytes = PREFERRED_FRAGMENT_BYTES
   #call: Call | undefined
 
-  constructor(secondaryAddress: string, served: RpcInterface, host: RpcHost) {
+  constructor(secondaryAddress: string, served: readonly RpcInterface[], host: RpcHost) {
     this.#secondaryAddress = secondaryAddress
-    this.#interface = served
+    this.#interfaces = served
     this.#host = host
   }
 
@@ -137,10 +139,10 @@ export class RpcAssociation {
       reason,
     })
     const { uuid, majorVersion, minorVersion } = context.abstractSyntax
-    const served = this.#interface
-    if (uuid !== served.uuid || majorVersion !== served.majorVersion || minorVersion > served.minorVersion) {
-      return reject(ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
-    }
+    const served = this.#interfaces.find(
+      (each) => uuid === each.uuid && majorVersion === each.majorVersion && minorVersion <= each.minorVersion,
+    )
+    if (served === undefined) return reject(ProviderReason.ABSTRACT_SYNTAX_NOT_SUPPORTED)
     const ndr = context.transferSyntaxes.some(
       (syntax) => syntax.uuid === NDR_SYNTAX.uuid && syntax.majorVersion === NDR_SYNTAX.majorVersion,
     )
@@ -148,7 +150,7 @@ export class RpcAssociation {
     if (this.#contexts.size >= MAXIMUM_CONTEXTS && !this.#contexts.has(context.contextId)) {
       return reject(ProviderReason.NOT_SPECIFIED)
     }
-    this.#contexts.add(context.contextId)
+    this.#contexts.set(context.contextId, served)
     return { result: ContextResultCode.ACCEPTANCE, reason: 0, transferSyntax: NDR_SYNTAX }
   }
 
@@ -174,14 +176,16 @@ export class RpcAssociation {
 
   #run(call: Call, stub: Buffer): Buffer[] {
     const fault = (status: number): Buffer[] => [encodeFault(call.callId, call.contextId, status, false)]
-    if (!this.#contexts.has(call.contextId)) return fault(FaultStatus.UNKNOWN_INTERFACE)
-    const operation = this.#interface.operations.get(call.opnum)
+    const served = this.#contexts.get(call.contextId)
+    if (served === undefined) return fault(FaultStatus.UNKNOWN_INTERFACE)
+    const operation = served.operations.get(call.opnum)
     if (operation === undefined) return fault(FaultStatus.OPERATION_RANGE)
     const output = new NdrWriter()
     try {
-      operation(new NdrReader(stub), output, this.#host)
+      operation(new NdrReader(stub), output, this.#host, this.#handles)
     } catch (error) {
       if (error instanceof DecodeError) return fault(FaultStatus.BAD_STUB_DATA)
+      if (error instanceof RpcFault) return fault(error.status)
       throw error
     }
     return encodeResponse(call.callId, call.contextId, output.finish(), this.#transmitBytes)

@@ -1,5 +1,7 @@
 /** MS-SRVS 3.1.1: what the remote procedures show of the server (ours: given by the composition, so that a pipe knows no state). */
 
+import type { Sid } from '../fscc/sid.ts'
+
 export interface RpcShare {
   readonly name: string
   readonly type: 'disk' | 'ipc'
@@ -47,8 +49,39 @@ export interface RpcTreeConnect {
   readonly activeSeconds: number
 }
 
+/** A user or group of this server (MS-LSAT 3.1.1.1.4: the account domain view). */
+export interface RpcAccount {
+  readonly kind: 'user' | 'group'
+  /** In the account domain; no two accounts have the same. */
+  readonly name: string
+  readonly sid: Sid
+  /** uid or gid. */
+  readonly id: number
+  /** What the system calls it. */
+  readonly unixName: string
+}
+
+/** Names are found in any case. */
+export interface RpcAccounts {
+  /** What the SIDs of all accounts begin with. */
+  readonly domainSid: Sid
+  byName(name: string): RpcAccount | undefined
+  bySid(sid: Sid): RpcAccount | undefined
+  byId(kind: RpcAccount['kind'], id: number): RpcAccount | undefined
+  byUnixName(kind: RpcAccount['kind'], unixName: string): RpcAccount | undefined
+}
+
+export interface RpcUser {
+  readonly kind: 'user' | 'guest' | 'anonymous'
+  readonly name: string
+  readonly domain: string
+}
+
 /** The server as the user of one pipe may see it. */
 export interface RpcHost {
+  /** Who calls. */
+  readonly user: RpcUser
+  readonly accounts: RpcAccounts
   readonly serverName: string
   /** Workgroup. */
   readonly domainName: string

@@ -2,15 +2,24 @@
 
 import { DecodeError } from '../../wire/errors.ts'
 import { RpcAssociation } from './association.ts'
+import { DSSETUP } from './dssetup.ts'
 import type { RpcHost } from './host.ts'
 import type { RpcInterface } from './interface.ts'
+import { LSARPC } from './lsarpc.ts'
 import { fragmentLengthOf } from './pdu.ts'
 import { SRVSVC } from './srvsvc.ts'
 import { WKSSVC } from './wkssvc.ts'
 
-const INTERFACES: ReadonlyMap<string, RpcInterface> = new Map([
-  ['srvsvc', SRVSVC],
-  ['wkssvc', WKSSVC],
+/** What is served at which pipe. `lsass` and `netlogon` lead to the same process as `lsarpc` on Windows. */
+const ENDPOINTS: ReadonlyMap<string, readonly RpcInterface[]> = new Map([
+  ['srvsvc', [SRVSVC]],
+  ['wkssvc', [WKSSVC]],
+  ['lsarpc', [LSARPC, DSSETUP]],
+  ['lsass', [LSARPC, DSSETUP]],
+  ['netlogon', [LSARPC]],
+  // Whoever looks for the account database or the registry learns at bind that it is the interface that is missing.
+  ['samr', []],
+  ['winreg', []],
 ])
 
 /** Answers that a client has not read; past them the pipe breaks. */
@@ -24,19 +33,19 @@ export interface PipeData {
 }
 
 /** Names of the pipes, for a listing of IPC$. */
-export const PIPE_NAMES: readonly string[] = [...INTERFACES.keys()]
+export const PIPE_NAMES: readonly string[] = [...ENDPOINTS.keys()]
 
 /**
- * Opens a pipe by the name a CREATE gave, in any case and with or without leading backslashes.
+ * Opens a pipe by the name a CREATE gave, in any case. A backslash before it is not part of a name in SMB2.
  * @returns undefined when there is none of that name (STATUS_OBJECT_NAME_NOT_FOUND)
  */
 export function createPipe(name: string, host: RpcHost): NamedPipe | undefined {
-  const key = name.replace(/^\\+/, '').toLowerCase()
-  const served = INTERFACES.get(key)
+  const key = name.toLowerCase()
+  const served = ENDPOINTS.get(key)
   return served === undefined ? undefined : new NamedPipe(key, served, host)
 }
 
-/** One open of a pipe. Nothing in it waits: what a write asks for can be read as soon as it returns. */
+/** One open of a pipe. The calls are answered at once: what a write asks for can be read as soon as it returns. */
 export class NamedPipe {
   readonly name: string
   readonly #association: RpcAssociation
@@ -44,8 +53,10 @@ export class NamedPipe {
   readonly #messages: Buffer[] = []
   #queuedBytes = 0
   #broken = false
+  /** Who waits for a message, in order; nobody while there is one. */
+  readonly #readers = new Set<() => void>()
 
-  constructor(name: string, served: RpcInterface, host: RpcHost) {
+  constructor(name: string, served: readonly RpcInterface[], host: RpcHost) {
     this.name = name
     this.#association = new RpcAssociation(`\\PIPE\\${name}`, served, host)
   }
@@ -58,6 +69,35 @@ export class NamedPipe {
   /** Bytes that can be read, all messages together. */
   get available(): number {
     return this.#queuedBytes
+  }
+
+  /** Messages that can be read; the first may have been read in part. */
+  get messages(): number {
+    return this.#messages.length
+  }
+
+  /** Bytes of the first message that can be read, without taking them. */
+  peek(): Buffer | undefined {
+    return this.#messages[0]
+  }
+
+  /** There is something to read or someone who reads: no time to write and read in one (STATUS_PIPE_BUSY). */
+  get busy(): boolean {
+    return this.#messages.length > 0 || this.#readers.size > 0
+  }
+
+  /** Calls back once, when there is a message or never will be. @returns stops the waiting */
+  whenReadable(callback: () => void): () => void {
+    this.#readers.add(callback)
+    return () => this.#readers.delete(callback)
+  }
+
+  #wakeReaders(): void {
+    for (const reader of this.#readers) {
+      if (this.#messages.length === 0 && !this.#broken) return
+      this.#readers.delete(reader)
+      reader()
+    }
   }
 
   /** Takes all bytes. @returns false when the pipe is broken (STATUS_PIPE_DISCONNECTED) */
@@ -77,6 +117,7 @@ export class NamedPipe {
     }
     // A copy: the frame these bytes lie in is used again. Less than a fragment can be left over.
     this.#received = Buffer.from(this.#broken ? '' : pending)
+    this.#wakeReaders()
     return true
   }
 
@@ -90,7 +131,7 @@ export class NamedPipe {
     if (answer.broken || this.#queuedBytes > MAXIMUM_QUEUED_BYTES) this.#broken = true
   }
 
-  /** Takes up to `maxBytes` of the next message. @returns undefined when no message waits: the READ pends */
+  /** Takes up to `maxBytes` of the next message. @returns undefined when no message waits */
   read(maxBytes: number): PipeData | undefined {
     const message = this.#messages[0]
     if (message === undefined) return undefined
@@ -100,13 +141,5 @@ export class NamedPipe {
     if (rest.length > 0) this.#messages[0] = rest
     else this.#messages.shift()
     return { data, more: rest.length > 0 }
-  }
-
-  /**
-   * FSCTL_PIPE_TRANSCEIVE: writes, then reads one message.
-   * @returns undefined when nothing answers: the pipe is broken, or the fragment was not the call's last
-   */
-  transceive(bytes: Buffer, maxBytes: number): PipeData | undefined {
-    return this.write(bytes) ? this.read(maxBytes) : undefined
   }
 }

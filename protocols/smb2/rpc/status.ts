@@ -1,4 +1,4 @@
-/** MS-ERREF 2.2 and MS-SRVS 2.2.2.10: Win32 error codes that procedures return; MS-RPCE 3.1.1.5.5 and C706 appendix E: fault codes. */
+/** MS-ERREF 2.2, 2.3 and MS-SRVS 2.2.2.10: codes that procedures return; MS-RPCE 3.1.1.5.5 and C706 appendix E: fault codes. */
 
 export const Win32Error = {
   SUCCESS: 0,
@@ -11,7 +11,20 @@ export const Win32Error = {
   NERR_DEVICE_NOT_SHARED: 2311,
 } as const
 
+/** What the procedures of lsarpc return (MS-ERREF 2.3). */
+export const NtStatus = {
+  SUCCESS: 0,
+  SOME_NOT_MAPPED: 0x0000_0107,
+  NO_MORE_ENTRIES: 0x8000_001a,
+  INVALID_INFO_CLASS: 0xc000_0003,
+  INVALID_PARAMETER: 0xc000_000d,
+  ACCESS_DENIED: 0xc000_0022,
+  NONE_MAPPED: 0xc000_0073,
+  INSUFFICIENT_RESOURCES: 0xc000_009a,
+} as const
+
 export const FaultStatus = {
+  ACCESS_DENIED: 5,
   /** RPC_X_BAD_STUB_DATA: the parameters cannot be unmarshalled. */
   BAD_STUB_DATA: 0x0000_06f7,
   CONTEXT_MISMATCH: 0x1c00_001a,
@@ -21,3 +34,14 @@ export const FaultStatus = {
   UNKNOWN_INTERFACE: 0x1c01_0003,
   PROTOCOL_ERROR: 0x1c01_000b,
 } as const
+
+/** A procedure that cannot return a result of its own: the client gets a fault instead. */
+export class RpcFault extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`RPC fault 0x${status.toString(16)}`)
+    this.name = 'RpcFault'
+    this.status = status
+  }
+}

@@ -5,6 +5,7 @@ import type { NodeTable } from '../../../storage/sharing/node-table.ts'
 import type { TunnelCache } from '../../../storage/sharing/tunnel-cache.ts'
 import type { Credential } from '../../auth/acceptor.ts'
 import type { Environment } from '../../transport/engine.ts'
+import type { RpcAccounts } from '../rpc/host.ts'
 import type { ChangeBus } from './change-bus.ts'
 import type { Connection } from './connection.ts'
 import type { Open, SharedFile } from './open.ts'
@@ -165,6 +166,8 @@ export interface Server {
   readonly self: Identity
   /** Security identifiers of a local account and its groups (ours). */
   readonly identities: IdentityMap
+  /** Their names (ours). */
+  readonly accounts: RpcAccounts
   networkInterfaces(): readonly NetworkInterface[]
   /** Delay before a failed login is answered, and whether the address may try at all (ours). */
   readonly loginThrottle: LoginThrottle
@@ -172,6 +175,8 @@ export interface Server {
 
 /** Local users and groups as SIDs in text form, and back. */
 export interface IdentityMap {
+  /** What all of them begin with. */
+  readonly domainSid: string
   userSid(uid: number): string
   groupSid(gid: number): string
   /** @returns undefined for a SID that is no local account's */

@@ -55,7 +55,6 @@ t.test('which shares there are', async (t) => {
   const rest = await client.read(fileId, 65536)
   t.equal(rest.status, SUCCESS)
   t.ok(Buffer.concat([half.output, rest.output]).equals(output))
-  t.equal((await client.read(fileId, 100)).status, Status.PIPE_EMPTY)
   const part = await client.ioctl(Fsctl.PIPE_TRANSCEIVE, { ...call, maxOutputResponse: 64 })
   t.equal(part.status, BUFFER_OVERFLOW)
   t.ok(part.output.equals(output.subarray(0, 64)))
@@ -67,7 +66,7 @@ t.test('which shares there are', async (t) => {
 t.test('pipes that there are, and what they are asked', async (t) => {
   const { sim, client } = await onPipes()
   t.equal((await client.create({ name: 'spoolss' })).status, Status.OBJECT_NAME_NOT_FOUND)
-  const { fileId, response } = await client.create({ name: '\\WKSSVC' })
+  const { fileId, response } = await client.create({ name: 'WKSSVC' })
   t.match(response, { endOfFile: 0, createAction: 1, oplockLevel: 0 })
   const { Basic, Standard, Internal, Name, All, Pipe, PipeLocal, Stream, Position } = FileInformationClass
   for (const fileInfoClass of [Standard, Internal, Name, Pipe, PipeLocal]) {

@@ -19,7 +19,7 @@ import { copychunk, copychunkWrite, requestResumeKey } from './copychunk.ts'
 import type { IoctlHandler, IoctlOutcome } from './handler.ts'
 import { queryNetworkInterfaceInfo } from './network-interface-info.ts'
 import { createOrGetObjectId } from './object-id.ts'
-import { pipeTransceive, pipeWait } from './pipe.ts'
+import { pipePeek, pipeTransceive, pipeWait } from './pipe.ts'
 import { getReparsePoint, setReparsePoint } from './reparse.ts'
 import { enumerateSnapshots } from './snapshots.ts'
 import { queryAllocatedRanges, setSparse, setZeroData } from './sparse.ts'
@@ -28,6 +28,7 @@ import { validateNegotiateInfo } from './validate-negotiate-info.ts'
 const HANDLERS: ReadonlyMap<number, IoctlHandler> = new Map<number, IoctlHandler>([
   [Fsctl.PIPE_TRANSCEIVE, pipeTransceive],
   [Fsctl.PIPE_WAIT, pipeWait],
+  [Fsctl.PIPE_PEEK, pipePeek],
   [Fsctl.SRV_REQUEST_RESUME_KEY, requestResumeKey],
   [Fsctl.SRV_COPYCHUNK, copychunk],
   [Fsctl.SRV_COPYCHUNK_WRITE, copychunkWrite],
@@ -104,7 +105,9 @@ function refuse(context: CommandContext, { ctlCode }: IoctlRequest): Outcome<nev
 }
 
 function respond(request: IoctlRequest, outcome: IoctlOutcome): Outcome<IoctlResponse> {
-  if (outcome.kind === 'pending') throw new Error('no control is answered asynchronously')
+  if (outcome.kind === 'pending') {
+    return { ...outcome, completion: outcome.completion.then((settled) => respond(request, settled)) }
+  }
   if (outcome.kind !== 'ok') return outcome
   const { output } = outcome.body
   if (output.length > request.maxOutputResponse) return fail(Status.BUFFER_TOO_SMALL)

@@ -4,6 +4,8 @@ import type { Test } from 'tap'
 import type { RpcHost, RpcShare } from '../../../../protocols/smb2/rpc/host.ts'
 import { NdrReader, NdrWriter } from '../../../../protocols/smb2/rpc/ndr.ts'
 import { createPipe, type NamedPipe } from '../../../../protocols/smb2/rpc/pipe.ts'
+import { createIdentityMap } from '../../../../server/serve/identity-map.ts'
+import { simAccounts } from '../../../sim/sim-accounts.ts'
 
 export const SRVSVC_SYNTAX = 'c84f324b7016d30112785a47bf6ee18803000000'
 export const NDR_SYNTAX = '045d888aeb1cc9119fe808002b10486002000000'
@@ -24,6 +26,8 @@ export function share(name: string, more: Partial<RpcShare> = {}): RpcShare {
 
 export function testHost(): TestHost {
   return {
+    user: { kind: 'user', name: 'ann', domain: 'OCEAN' },
+    accounts: simAccounts(createIdentityMap(Buffer.alloc(16)), { ann: 1000, ben: 1001 }, { staff: 1000 }),
     serverName: 'OCEAN',
     domainName: 'WORKGROUP',
     comment: 'a box',
@@ -116,9 +120,14 @@ export function srvsvc(host: RpcHost): NamedPipe {
   return pipe
 }
 
+/** FSCTL_PIPE_TRANSCEIVE of a fragment that is answered, if at all, at once. */
+export function transceive(pipe: NamedPipe, bytes: Buffer, maxBytes: number) {
+  return pipe.write(bytes) ? pipe.read(maxBytes) : undefined
+}
+
 export function bound(host: RpcHost, size = 4280): NamedPipe {
   const pipe = srvsvc(host)
-  pipe.transceive(pdu(11, 3, bindBody([[0, SRVSVC_SYNTAX, [NDR_SYNTAX]]], size)), 4280)
+  transceive(pipe, pdu(11, 3, bindBody([[0, SRVSVC_SYNTAX, [NDR_SYNTAX]]], size)), 4280)
   return pipe
 }
 

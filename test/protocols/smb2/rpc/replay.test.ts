@@ -6,6 +6,9 @@ import type { RpcHost, RpcShare } from '../../../../protocols/smb2/rpc/host.ts'
 import { decodeHeader, PduType } from '../../../../protocols/smb2/rpc/pdu.ts'
 import { createPipe, type NamedPipe } from '../../../../protocols/smb2/rpc/pipe.ts'
 import { Reader } from '../../../../protocols/wire/reader.ts'
+import { createIdentityMap } from '../../../../server/serve/identity-map.ts'
+import { simAccounts } from '../../../sim/sim-accounts.ts'
+import { transceive } from './client.ts'
 
 interface Pdu {
   readonly fromClient: boolean
@@ -47,6 +50,8 @@ function smbdHost(): TestHost {
     securityDescriptor: EVERYONE,
   })
   return {
+    user: { kind: 'user', name: 'root', domain: 'VM' },
+    accounts: simAccounts(createIdentityMap(Buffer.alloc(16)), {}),
     serverName: 'VM',
     domainName: 'LAB',
     comment: 'Poolhouse reference',
@@ -91,7 +96,7 @@ function open(bind: Buffer, host: RpcHost): NamedPipe {
 }
 
 function checkBind(t: Tap, pipe: NamedPipe, request: Buffer, expected: Buffer): void {
-  const answer = pipe.transceive(request, 4280)
+  const answer = transceive(pipe, request, 4280)
   t.ok(answer)
   const actual = answer?.data ?? Buffer.alloc(0)
   t.equal(actual.length, expected.length)
@@ -121,7 +126,7 @@ function checkRequest(t: Tap, pipe: NamedPipe, host: TestHost, request: Buffer, 
   const path = /C:[^\0]*share/.exec(expected.toString('utf16le'))?.[0] ?? ''
   host.path = path.slice(2).replaceAll('\\', '/')
   if (opnum === REMOTE_TOD) host.now = () => expected.readUInt32LE(28) * 1000
-  const answer = pipe.transceive(request, 65_536)
+  const answer = transceive(pipe, request, 65_536)
   t.ok(answer)
   const actual = answer?.data ?? Buffer.alloc(0)
   t.equal(answer?.more, false)

@@ -1,0 +1,144 @@
+/** MS-LSAT 3.1.4.4 to 3.1.4.11: LsarGetUserName, LsarLookupNames 1 to 3, LsarLookupSids 1 and 2. */
+
+import { DecodeError } from '../../wire/errors.ts'
+import type { Sid } from '../fscc/sid.ts'
+import type { Operation } from './interface.ts'
+import { PolicyAccess } from './lsa-policy.ts'
+import {
+  decodeLookupScope,
+  encodeFailedTranslation,
+  encodeTranslation,
+  SidUse,
+  type TranslatedAccount,
+} from './lsa-structures.ts'
+import { translateName, translateSid } from './lsa-translation.ts'
+import type { NdrReader, NdrWriter } from './ndr.ts'
+import { FaultStatus, NtStatus, RpcFault } from './status.ts'
+
+/** [range(0,1000)] of Count. */
+const MAXIMUM_NAMES = 1000
+/** [range(0,20480)] of LSAPR_SID_ENUM_BUFFER. */
+const MAXIMUM_SIDS = 20_480
+/** RelativeId of a domain itself (2.2.17). */
+const NO_RELATIVE_ID = 0xffff_ffff
+/** Flags of an entry found in a view of this server's own (2.2.20). */
+const FOUND_LOCALLY = 0
+
+/** Encodes one entry of TranslatedSids. */
+type EncodeSidEntry = (output: NdrWriter, account: TranslatedAccount | undefined, domainIndex: number) => void
+
+/** 2.2.15 LSA_TRANSLATED_SID. */
+const translatedSid: EncodeSidEntry = (output, account, domainIndex) => {
+  output
+    .u16(account?.use ?? SidUse.UNKNOWN)
+    .u32(relativeIdOf(account))
+    .u32(domainIndex)
+}
+
+/** 2.2.18 LSAPR_TRANSLATED_SID_EX. */
+const translatedSidEx: EncodeSidEntry = (output, account, domainIndex) => {
+  translatedSid(output, account, domainIndex)
+  output.u32(FOUND_LOCALLY)
+}
+
+/** 2.2.20 LSAPR_TRANSLATED_SID_EX2. */
+const translatedSidEx2: EncodeSidEntry = (output, account, domainIndex) => {
+  output.u16(account?.use ?? SidUse.UNKNOWN).sidPointer(account?.sid)
+  output.u32(domainIndex).u32(FOUND_LOCALLY)
+}
+
+function relativeIdOf(account: TranslatedAccount | undefined): number {
+  if (account === undefined) return 0
+  return account.use === SidUse.DOMAIN
+    ? NO_RELATIVE_ID
+    : Number(account.sid.slice(account.domain.sid.length + 1))
+}
+
+function lookupNames(encode: EncodeSidEntry): Operation {
+  return (input, output, host, handles) => {
+    const policy = handles.get(input.contextHandle())
+    const names = decodeNames(input)
+    const { levelIsValid } = decodeLookupScope(input)
+    if (!levelIsValid) return encodeFailedTranslation(output, NtStatus.INVALID_PARAMETER)
+    if ((policy.grantedAccess & PolicyAccess.LOOKUP_NAMES) === 0) {
+      return encodeFailedTranslation(output, NtStatus.ACCESS_DENIED)
+    }
+    const accounts = names.map((name) => translateName(name, host))
+    encodeTranslation(output, accounts, (account, index) => encode(output, account, index))
+  }
+}
+
+function decodeNames(input: NdrReader): string[] {
+  const count = input.u32()
+  if (count > MAXIMUM_NAMES) throw new DecodeError(`${count} names`)
+  input.conformance(count)
+  const hasText = Array.from({ length: count }, () => input.unicodeString())
+  return hasText.map((present) => (present ? input.string() : ''))
+}
+
+function lookupSids(extended: boolean): Operation {
+  return (input, output, host, handles) => {
+    const policy = handles.get(input.contextHandle())
+    const sids = decodeSids(input)
+    const { levelIsValid } = decodeLookupScope(input)
+    if (!levelIsValid) return encodeFailedTranslation(output, NtStatus.INVALID_PARAMETER)
+    if ((policy.grantedAccess & PolicyAccess.LOOKUP_NAMES) === 0) {
+      return encodeFailedTranslation(output, NtStatus.ACCESS_DENIED)
+    }
+    const accounts = sids.map((sid) => translateSid(sid, host))
+    encodeTranslation(output, accounts, (account, domainIndex, index) => {
+      // 3.1.4.9: what has no name is shown by its SID.
+      output.u16(account?.use ?? SidUse.UNKNOWN).unicodeString(account?.name ?? sids[index] ?? '')
+      output.u32(domainIndex)
+      if (extended) output.u32(FOUND_LOCALLY)
+    })
+  }
+}
+
+/** 2.2.14 LSAPR_SID_ENUM_BUFFER. */
+function decodeSids(input: NdrReader): Sid[] {
+  const count = input.u32()
+  if (count > MAXIMUM_SIDS) throw new DecodeError(`${count} SIDs`)
+  if (!input.pointer()) {
+    if (count !== 0) throw new DecodeError('no SIDs where some are announced')
+    return []
+  }
+  input.conformance(count)
+  for (let i = 0; i < count; i++) if (!input.pointer()) throw new DecodeError('a missing SID')
+  return Array.from({ length: count }, () => input.sid())
+}
+
+/** Opnum 14. */
+export const lsarLookupNames = lookupNames(translatedSid)
+/** Opnum 58. */
+export const lsarLookupNames2 = lookupNames(translatedSidEx)
+/** Opnum 68. */
+export const lsarLookupNames3 = lookupNames(translatedSidEx2)
+/** Opnum 15. */
+export const lsarLookupSids = lookupSids(false)
+/** Opnum 57. */
+export const lsarLookupSids2 = lookupSids(true)
+
+/** Opnums 76 and 77, LsarLookupSids3 and LsarLookupNames4: "Only a domain controller can process" them, and over TCP alone. */
+export const onlyForDomainControllers: Operation = () => {
+  throw new RpcFault(FaultStatus.ACCESS_DENIED)
+}
+
+/** Opnum 45. */
+export const lsarGetUserName: Operation = (input, output, host) => {
+  input.uniqueString()
+  skipUnicodeString(input)
+  const wantsDomain = input.pointer()
+  if (wantsDomain) skipUnicodeString(input)
+  const { name, domain } = host.user
+  output.construct(() => output.pointer(() => output.unicodeString(name)))
+  output.construct(() =>
+    output.pointer(wantsDomain ? () => output.pointer(() => output.unicodeString(domain)) : undefined),
+  )
+  output.u32(NtStatus.SUCCESS)
+}
+
+/** A pointer to an RPC_UNICODE_STRING that is for output alone. */
+function skipUnicodeString(input: NdrReader): void {
+  if (input.pointer() && input.unicodeString()) input.string()
+}

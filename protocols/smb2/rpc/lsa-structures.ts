@@ -1,0 +1,106 @@
+/** MS-LSAT 2.2: the structures that the translating methods of lsarpc have in common. */
+
+import { DecodeError } from '../../wire/errors.ts'
+import type { Sid } from '../fscc/sid.ts'
+import type { NdrReader, NdrWriter } from './ndr.ts'
+import { NtStatus } from './status.ts'
+
+/** 2.2.13 SID_NAME_USE. */
+export const SidUse = {
+  USER: 1,
+  GROUP: 2,
+  DOMAIN: 3,
+  ALIAS: 4,
+  WELL_KNOWN_GROUP: 5,
+  UNKNOWN: 8,
+} as const
+
+export interface TrustInformation {
+  readonly name: string
+  readonly sid: Sid
+}
+
+/** A security principal, or a domain itself, in all its forms. */
+export interface TranslatedAccount {
+  readonly domain: TrustInformation
+  /** Without the domain. */
+  readonly name: string
+  readonly sid: Sid
+  readonly use: number
+}
+
+/** DomainIndex of what belongs to no domain. */
+const NO_DOMAIN = 0xffff_ffff
+/** 2.2.16 LSAP_LOOKUP_LEVEL: the first and the last. Without a domain behind it, a server looks in the same views for all. */
+const LOOKUP_LEVELS = { first: 1, last: 7 } as const
+
+/** What ends the parameters of every translating method. */
+export interface LookupScope {
+  readonly levelIsValid: boolean
+}
+
+/**
+ * TranslatedSids or TranslatedNames, which "MUST be ignored on input", then LookupLevel and MappedCount.
+ * @throws DecodeError also when a client sends entries of its own
+ */
+export function decodeLookupScope(input: NdrReader): LookupScope {
+  if (input.u32() !== 0) throw new DecodeError('entries in a lookup request')
+  if (input.pointer()) input.conformance(0)
+  const level = input.u16()
+  input.u32()
+  return { levelIsValid: level >= LOOKUP_LEVELS.first && level <= LOOKUP_LEVELS.last }
+}
+
+/**
+ * Writes ReferencedDomains, the entries, MappedCount and the return value.
+ * @param encode writes one entry; `domainIndex` is its place in ReferencedDomains
+ */
+export function encodeTranslation(
+  output: NdrWriter,
+  accounts: readonly (TranslatedAccount | undefined)[],
+  encode: (account: TranslatedAccount | undefined, domainIndex: number, index: number) => void,
+): void {
+  const { domains, indices } = referencedDomains(accounts)
+  output.construct(() =>
+    output.pointer(() => {
+      output.u32(domains.length)
+      output.arrayPointer(domains, ({ name, sid }) => output.unicodeString(name).sidPointer(sid))
+      output.u32(domains.length)
+    }),
+  )
+  output.construct(() => {
+    output.u32(accounts.length)
+    output.arrayPointer([...accounts.entries()], ([index, account]) =>
+      encode(account, indices[index] ?? NO_DOMAIN, index),
+    )
+  })
+  const mapped = accounts.filter((account) => account !== undefined).length
+  output.u32(mapped).u32(statusOf(mapped, accounts.length))
+}
+
+/** The same for a call that failed. */
+export function encodeFailedTranslation(output: NdrWriter, status: number): void {
+  output.u32(0).u32(0).u32(0).u32(0).u32(status)
+}
+
+/** 2.2.12: each domain once, in the order of their first mention. */
+function referencedDomains(accounts: readonly (TranslatedAccount | undefined)[]): {
+  readonly domains: readonly TrustInformation[]
+  readonly indices: readonly number[]
+} {
+  const places = new Map<Sid, number>()
+  const domains: TrustInformation[] = []
+  const indices = accounts.map((account) => {
+    if (account === undefined) return NO_DOMAIN
+    const known = places.get(account.domain.sid)
+    if (known !== undefined) return known
+    places.set(account.domain.sid, domains.length)
+    return domains.push(account.domain) - 1
+  })
+  return { domains, indices }
+}
+
+function statusOf(mapped: number, wanted: number): number {
+  if (mapped === wanted) return NtStatus.SUCCESS
+  return mapped === 0 ? NtStatus.NONE_MAPPED : NtStatus.SOME_NOT_MAPPED
+}

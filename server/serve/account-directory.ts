@@ -1,0 +1,82 @@
+/** MS-LSAT 3.1.1.1.4: names of the accounts of this server: its users, and the system's users and groups whose files it shows. */
+
+import type { RpcAccount, RpcAccounts } from '../../protocols/smb2/rpc/host.ts'
+import type { IdentityMap } from '../../protocols/smb2/state/server.ts'
+import { accountKey } from '../accounts/account.ts'
+import { unixUserOf } from '../accounts/identity.ts'
+import type { AccountSources } from './shares.ts'
+
+/** Tells a group from the user of its name: Windows has both in one namespace. */
+const GROUP_SUFFIX = ' (group)'
+
+/** @param ownUid what all accounts act as when the server has no other */
+export function createAccountDirectory(
+  sources: AccountSources,
+  identities: IdentityMap,
+  ownUid: number,
+): RpcAccounts {
+  const { accounts, systemUsers, isRoot } = sources
+
+  /** Names are small letters on most systems, and in any case on the wire. */
+  const inAnyCase = <T>(name: string, find: (name: string) => T | undefined): T | undefined =>
+    find(name) ?? find(name.toLowerCase())
+
+  function uidOf(name: string): number | undefined {
+    const account = accounts.all().find((candidate) => accountKey(candidate.name) === accountKey(name))
+    if (account !== undefined && !isRoot) return ownUid
+    if (account !== undefined) return systemUsers.user(unixUserOf(account))?.uid
+    return inAnyCase(name, (candidate) => systemUsers.user(candidate))?.uid
+  }
+
+  /** An account's name, when one alone acts as this system user; otherwise the system's. */
+  function userName(unixName: string): string {
+    const those = accounts.all().filter((account) => unixUserOf(account) === unixName)
+    return those.length === 1 ? (those[0]?.name ?? unixName) : unixName
+  }
+
+  function user(uid: number): RpcAccount | undefined {
+    const unixName = systemUsers.nameOf(uid)
+    if (unixName === undefined) return undefined
+    const name = userName(unixName)
+    // An account of this name that acts as someone else has it.
+    if (uidOf(name) !== uid) return undefined
+    return { kind: 'user', name, sid: identities.userSid(uid), id: uid, unixName }
+  }
+
+  function group(gid: number): RpcAccount | undefined {
+    const unixName = systemUsers.groupNameOf(gid)
+    if (unixName === undefined) return undefined
+    const name = uidOf(unixName) === undefined ? unixName : `${unixName}${GROUP_SUFFIX}`
+    return { kind: 'group', name, sid: identities.groupSid(gid), id: gid, unixName }
+  }
+
+  function groupNamed(name: string): RpcAccount | undefined {
+    const unixName = name.toLowerCase().endsWith(GROUP_SUFFIX) ? name.slice(0, -GROUP_SUFFIX.length) : name
+    const gid = inAnyCase(unixName, (candidate) => systemUsers.group(candidate))
+    return gid === undefined ? undefined : group(gid)
+  }
+
+  const byId = (kind: RpcAccount['kind'], id: number): RpcAccount | undefined =>
+    kind === 'user' ? user(id) : group(id)
+
+  return {
+    domainSid: identities.domainSid,
+    byId,
+    byName(name) {
+      const uid = uidOf(name)
+      return uid === undefined ? groupNamed(name) : user(uid)
+    },
+    bySid(sid) {
+      const { uid, gid } = identities.accountOf(sid) ?? {}
+      if (uid !== undefined) return user(uid)
+      return gid === undefined ? undefined : group(gid)
+    },
+    byUnixName(kind, unixName) {
+      const id =
+        kind === 'user'
+          ? inAnyCase(unixName, (candidate) => systemUsers.user(candidate))?.uid
+          : inAnyCase(unixName, (candidate) => systemUsers.group(candidate))
+      return id === undefined ? undefined : byId(kind, id)
+    },
+  }
+}
