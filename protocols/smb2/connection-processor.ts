@@ -15,6 +15,7 @@ import { decodeTransformHeader, TRANSFORM_HEADER_BYTES } from './messages/transf
 import type { Connection } from './state/connection.ts'
 import type { Server } from './state/server.ts'
 import type { Session } from './state/session.ts'
+import { mayCancel } from './verify.ts'
 
 export class ConnectionProcessor implements ConnectionEngine {
   readonly #server: Server
@@ -86,7 +87,7 @@ export class ConnectionProcessor implements ConnectionEngine {
   #decrypt(bytes: Buffer): { plain: Buffer; session: Session } {
     const reader = new Reader(bytes)
     const transform = decodeTransformHeader(reader)
-    const session = this.#connection.sessionTable.get(transform.sessionId)
+    const session = this.#sessionOf(transform.sessionId)
     const key = session?.keys?.decryptionKey
     const cipher = this.#connection.cipherId
     if (session === undefined || key === undefined || cipher === 0) {
@@ -100,11 +101,23 @@ export class ConnectionProcessor implements ConnectionEngine {
     return { plain, session }
   }
 
+  /**
+   * The session a frame is encrypted for. One of another connection is found too, once this one has a session of its
+   * own: a client that takes it for bound must be told, in a way that it can read, that it is not.
+   */
+  #sessionOf(sessionId: bigint): Session | undefined {
+    const { sessionTable, cipherId } = this.#connection
+    const own = sessionTable.get(sessionId)
+    if (own !== undefined || sessionTable.size === 0) return own
+    const foreign = this.#server.globalSessionTable.get(sessionId)
+    return foreign?.cipherId === cipherId ? foreign : undefined
+  }
+
   #run(bytes: Buffer, encryptedWith: Session | undefined, release: () => void): void {
     const members = splitCompound(bytes, this.#server.limits.compoundMembers)
     for (const member of members) this.#consumeMessageIds(member, encryptedWith)
     if (members.length === 1 && members[0]?.header.command === Command.CANCEL) {
-      this.#cancel(members[0])
+      this.#cancel(members[0], encryptedWith !== undefined)
       return release()
     }
     new FrameRun(this.#server, this.#connection, this.#table, members, encryptedWith, release).start()
@@ -126,12 +139,13 @@ export class ConnectionProcessor implements ConnectionEngine {
   }
 
   /** 3.3.5.16: no response of its own. */
-  #cancel({ header }: Member): void {
+  #cancel(member: Member, encrypted: boolean): void {
+    const { header } = member
     const isAsync = (header.flags & HeaderFlag.ASYNC_COMMAND) !== 0
     const request = isAsync
       ? this.#connection.asyncCommandList.get(header.asyncId)
       : this.#connection.requestList.get(header.messageId)
-    request?.cancel?.()
+    if (request !== undefined && mayCancel(this.#connection, member, encrypted, request)) request.cancel?.()
   }
 
   #disconnect(reason: string): void {

@@ -9,7 +9,7 @@ import type { Connection } from './state/connection.ts'
 import type { Open } from './state/open.ts'
 import type { Request } from './state/request.ts'
 import type { Server } from './state/server.ts'
-import type { Session } from './state/session.ts'
+import type { Channel, Session } from './state/session.ts'
 import type { TreeConnect } from './state/tree-connect.ts'
 
 /** What must be found and valid before a command runs. Each includes those before it. */
@@ -31,7 +31,7 @@ export class CommandContext {
   /** Called when the response was sent, with those of the same frame. */
   onSent: (() => void) | undefined
   /** Signs the response: the key that the request was signed with, or that a SESSION_SETUP has just made (3.3.5.5.3). */
-  signingKey: Buffer | undefined
+  signingKey: Channel['signingKey']
   #session: Session | undefined
   #treeConnect: TreeConnect | undefined
   #open: Open | undefined
@@ -64,6 +64,7 @@ export class CommandContext {
 
   set session(session: Session) {
     this.#session = session
+    this.request.session = session
   }
 
   get treeConnect(): TreeConnect {

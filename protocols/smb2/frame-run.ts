@@ -160,7 +160,12 @@ export class FrameRun {
   }
 
   #contextOf(member: Member): CommandContext {
-    const request: Request = { header: member.header, asyncId: undefined, cancel: undefined }
+    const request: Request = {
+      header: member.header,
+      session: undefined,
+      asyncId: undefined,
+      cancel: undefined,
+    }
     this.#server.counters.requests++
     // CANCEL answers nothing and is never cancelled itself.
     if (member.header.command !== Command.CANCEL) {
@@ -210,6 +215,8 @@ export class FrameRun {
     const { header, request } = context
     const isAsync = request.asyncId !== undefined
     const isFinalAsync = isAsync && status !== Status.PENDING
+    // There is no key any more; but who signs takes no answer without the flag, and does not verify this status.
+    const isOrphaned = status === Status.USER_SESSION_DELETED && context.signingKey === undefined
     return {
       creditCharge: header.creditCharge,
       status,
@@ -220,6 +227,7 @@ export class FrameRun {
       flags:
         HeaderFlag.SERVER_TO_REDIR |
         (isAsync ? HeaderFlag.ASYNC_COMMAND : 0) |
+        (isOrphaned ? header.flags & HeaderFlag.SIGNED : 0) |
         (isRelated(header) ? HeaderFlag.RELATED_OPERATIONS : 0),
       nextCommand: 0,
       messageId: header.messageId,

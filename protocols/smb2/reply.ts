@@ -4,7 +4,7 @@ import type { Effect } from '../transport/engine.ts'
 import { Writer } from '../wire/writer.ts'
 import { COMPOUND_ALIGNMENT_BYTES } from './compound.ts'
 import { encrypt } from './crypto/encryption.ts'
-import { sign } from './crypto/signing.ts'
+import { type SigningKey, sign } from './crypto/signing.ts'
 import { Dialect } from './messages/dialects.ts'
 import { ErrorId, encodeErrorResponse, PLAIN_ERROR } from './messages/error.ts'
 import { encodeHeader, type Header, HeaderFlag, SIGNATURE_BYTES } from './messages/header.ts'
@@ -32,7 +32,7 @@ export interface Reply {
   /** Header and body. */
   readonly head: Buffer
   readonly payload: Payload | undefined
-  readonly signingKey: Buffer | undefined
+  readonly signingKey: SigningKey | undefined
   /** Sees header and body as they go out, signature and all (preauthentication integrity). */
   readonly onSigned?: (message: Buffer) => void
 }
@@ -42,7 +42,7 @@ export function encodeReply(
   header: Header,
   encodeBody: (writer: Writer) => void,
   payload: Payload | undefined,
-  signingKey: Buffer | undefined,
+  signingKey: SigningKey | undefined,
 ): Reply {
   const writer = new Writer(RESPONSE_CAPACITY_BYTES)
   encodeHeader(writer, header)
@@ -55,7 +55,7 @@ export function encodeErrorReply(
   header: Header,
   errorData: Buffer | undefined,
   dialect: number,
-  signingKey: Buffer | undefined,
+  signingKey: SigningKey | undefined,
 ): Reply {
   const encodeBody = (writer: Writer) => {
     if (errorData === undefined) encodeErrorResponse(writer, PLAIN_ERROR)
@@ -82,7 +82,7 @@ export function sendReplies(
   replies.forEach((reply, index) => {
     const isLast = index === replies.length - 1
     const member = replies.length === 1 ? chunksOf(reply) : compoundMember(reply, isLast)
-    if (encryptWith === undefined) signMember(connection, reply, member)
+    if (encryptWith === undefined) signMember(reply, member)
     reply.onSigned?.(reply.head)
     chunks.push(...member)
   })
@@ -109,10 +109,10 @@ function compoundMember(reply: Reply, isLast: boolean): Buffer[] {
   return member
 }
 
-function signMember({ signingAlgorithmId }: Connection, reply: Reply, member: readonly Buffer[]): void {
-  if (reply.signingKey === undefined || signingAlgorithmId === undefined) return
+function signMember(reply: Reply, member: readonly Buffer[]): void {
+  if (reply.signingKey === undefined) return
   reply.head.writeUInt32LE(reply.header.flags | HeaderFlag.SIGNED, FLAGS_OFFSET)
-  sign(signingAlgorithmId, reply.signingKey, member)
+  sign(reply.signingKey, member)
 }
 
 /** Puts a frame into a TRANSFORM_HEADER (2.2.41); the chunks are this response's alone, so they are encrypted where they are. */

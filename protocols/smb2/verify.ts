@@ -4,13 +4,14 @@ import { Reader } from '../wire/reader.ts'
 import { type CompoundChain, isRelated, type Member } from './compound.ts'
 import type { AnyCommandRow, CommandContext, Needs } from './context.ts'
 import { requiredCharge } from './credits.ts'
-import { verify } from './crypto/signing.ts'
+import { type SigningKey, verify } from './crypto/signing.ts'
 import { Command } from './messages/commands.ts'
 import { HEADER_BYTES, HeaderFlag } from './messages/header.ts'
 import { type FileId, RELATED_FILE_ID } from './messages/structure.ts'
 import { disconnect, fail, type Outcome } from './outcome.ts'
 import type { Connection } from './state/connection.ts'
 import type { Open } from './state/open.ts'
+import type { Request } from './state/request.ts'
 import type { Session } from './state/session.ts'
 import { Status } from './status.ts'
 
@@ -52,32 +53,57 @@ export function verifyRequest(
 /** 3.3.5.2.4 */
 function verifySignature(context: CommandContext, row: AnyCommandRow): Outcome<never> | undefined {
   if (context.encrypted) return undefined
+  const { header, connection, message } = context
   const session = context.sessionIfAny
-  const signed = (context.header.flags & HeaderFlag.SIGNED) !== 0
-  if (!signed) {
-    const exempt = row.code === Command.NEGOTIATE || row.code === Command.SESSION_SETUP
-    const required = session?.signingRequired === true && session.state !== 'in-progress'
-    return required && !exempt ? fail(Status.ACCESS_DENIED) : undefined
+  if ((header.flags & HeaderFlag.SIGNED) === 0) {
+    return session !== undefined && mustSign(session) ? fail(Status.ACCESS_DENIED) : undefined
   }
-  if (session === undefined) {
-    // A SESSION_SETUP that binds a session is verified with that session's key, by its handler.
-    const exempt = row.code === Command.NEGOTIATE || row.code === Command.SESSION_SETUP
-    return exempt ? undefined : fail(Status.USER_SESSION_DELETED)
-  }
-  const key = signingKey(session, context.connection)
+  if (session === undefined) return verifyForeign(context, row)
+  const key = channelKey(session, connection)
   // A first SESSION_SETUP may carry the flag; there is no key to verify it with yet.
   if (key === undefined) return undefined
-  const algorithm = context.connection.signingAlgorithmId
-  if (algorithm === undefined || !verify(algorithm, key, [context.message])) {
-    return fail(Status.ACCESS_DENIED)
-  }
+  // A refusal is signed as well: the client believes no other.
   context.signingKey = key
-  return undefined
+  return verify(key, [message]) ? undefined : fail(Status.ACCESS_DENIED)
+}
+
+/**
+ * A signed request of a session that the connection has not: one that binds it, which Session.SigningKey signs
+ * (3.2.4.1.1), or one of a client that takes it for bound, and believes the refusal only when that key signs it.
+ */
+function verifyForeign(context: CommandContext, row: AnyCommandRow): Outcome<never> | undefined {
+  if (row.code === Command.NEGOTIATE) return fail(Status.INVALID_PARAMETER)
+  const key = context.server.globalSessionTable.get(context.header.sessionId)?.signingKey
+  if (key !== undefined && verify(key, [context.message])) context.signingKey = key
+  return row.code === Command.SESSION_SETUP ? undefined : fail(Status.USER_SESSION_DELETED)
+}
+
+function mustSign(session: Session): boolean {
+  return session.signingRequired && session.state !== 'in-progress'
 }
 
 /** Channel.SigningKey of the connection. */
-function signingKey(session: Session, connection: Connection): Buffer | undefined {
+function channelKey(session: Session, connection: Connection): SigningKey | undefined {
   return session.channelList.get(connection)?.signingKey
+}
+
+/**
+ * 3.3.5.2.4 for a CANCEL, which nobody answers: an unsigned or forged one ends nothing, and none ends what another
+ * session asked for.
+ * @param request the one to be cancelled
+ */
+export function mayCancel(
+  connection: Connection,
+  cancel: Member,
+  encrypted: boolean,
+  request: Request,
+): boolean {
+  const session = connection.sessionTable.get(cancel.header.sessionId)
+  if (session !== request.session) return false
+  if (session === undefined || encrypted) return true
+  if ((cancel.header.flags & HeaderFlag.SIGNED) === 0) return !mustSign(session)
+  const key = channelKey(session, connection)
+  return key === undefined || verify(key, [cancel.message])
 }
 
 /** 3.3.5.2.9 */

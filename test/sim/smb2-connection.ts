@@ -174,14 +174,18 @@ export class SimConnection {
   }
 
   /** Gives a request up that may be pending, by its MessageId, or by its AsyncId. */
-  cancel(messageId: bigint, asyncId?: bigint): void {
+  cancel(messageId: bigint, asyncId?: bigint, signed?: boolean | 'badly'): void {
     const flags = asyncId === undefined ? 0 : HeaderFlag.ASYNC_COMMAND
     const header = {
       ...this.#headerFields({ command: Command.CANCEL, write: () => undefined }),
       flags,
       messageId,
     }
-    const request = { command: Command.CANCEL, write: (writer: Writer) => writer.u16(4).u16(0) }
+    const request = {
+      command: Command.CANCEL,
+      write: (writer: Writer) => writer.u16(4).u16(0),
+      ...(signed === undefined ? {} : { signed }),
+    }
     const member = this.#encodeMember({ ...header, asyncId: asyncId ?? 0n }, request, true)
     this.sendRaw(this.session?.encrypts === true || this.treeEncrypts ? this.#encrypt(member) : member)
   }
@@ -241,7 +245,7 @@ export class SimConnection {
     const is311Tree = command === Command.TREE_CONNECT && this.dialect === Dialect.SMB_3_1_1
     if (!(signed ?? (this.signs || is311Tree))) return
     member.writeUInt32LE(header.flags | HeaderFlag.SIGNED, FLAGS_OFFSET)
-    sign(this.signingAlgorithm, session.signingKey, [member])
+    sign(session.signingKey, [member])
     if (signed === 'badly') member[SIGNATURE_OFFSET] = (member[SIGNATURE_OFFSET] ?? 0) ^ 1
   }
 
@@ -311,7 +315,7 @@ export class SimConnection {
     if ((flags & HeaderFlag.SIGNED) === 0) return 'none'
     const key = this.sessions.get(sessionId)?.signingKey
     if (key === undefined) return 'unknown'
-    return verify(this.signingAlgorithm, key, [message]) ? 'valid' : 'invalid'
+    return verify(key, [message]) ? 'valid' : 'invalid'
   }
 }
 

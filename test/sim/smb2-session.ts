@@ -5,6 +5,7 @@ import { ntHash } from '../../protocols/auth/nt-hash.ts'
 import { type Cipher, SigningAlgorithm } from '../../protocols/smb2/crypto/algorithms.ts'
 import { deriveKeys, type SessionKeys } from '../../protocols/smb2/crypto/keys.ts'
 import { updatePreauthHash } from '../../protocols/smb2/crypto/preauth.ts'
+import type { SigningKey } from '../../protocols/smb2/crypto/signing.ts'
 import { Command } from '../../protocols/smb2/messages/commands.ts'
 import { Capability, Dialect, SecurityMode } from '../../protocols/smb2/messages/dialects.ts'
 import {
@@ -16,6 +17,7 @@ import { HashAlgorithm, type NegotiateContext } from '../../protocols/smb2/messa
 import {
   decodeSessionSetupResponse,
   encodeSessionSetupRequest,
+  SESSION_FLAG_BINDING,
   SessionFlag,
 } from '../../protocols/smb2/messages/session-setup.ts'
 import { Status } from '../../protocols/smb2/status.ts'
@@ -27,7 +29,8 @@ export interface SimSession {
   readonly id: bigint
   /** Named as the server names them; absent for guests and strangers. */
   keys: SessionKeys | undefined
-  signingKey: Buffer | undefined
+  /** Of the channel, when the session has several. */
+  signingKey: SigningKey | undefined
   /** Every request goes out encrypted. */
   encrypts: boolean
 }
@@ -99,6 +102,8 @@ export interface LogOnOptions {
   readonly securityMode?: number
   /** Authenticates this one again. */
   readonly session?: SimSession
+  /** Adds the connection to this one, of another connection. */
+  readonly binds?: SimSession
 }
 
 export interface LogOnResult {
@@ -118,7 +123,9 @@ export async function logOn(connection: SimConnection, options: LogOnOptions = {
     ...{ now: () => environment.now(), random: (bytes: number) => environment.random(bytes) },
   })
   let hash = connection.preauthHash
-  let sessionId = options.session?.id ?? 0n
+  const { binds } = options
+  if (binds !== undefined) connection.sessions.set(binds.id, binds)
+  let sessionId = (options.session ?? binds)?.id ?? 0n
   let { token } = initiator.step()
   let sessionKey: Buffer | undefined
   for (;;) {
@@ -127,10 +134,11 @@ export async function logOn(connection: SimConnection, options: LogOnOptions = {
       command: Command.SESSION_SETUP,
       sessionId,
       treeId: 0,
+      ...(binds === undefined ? {} : { signed: true }),
       write: (writer: Writer) =>
         encodeSessionSetupRequest(writer, {
           ...{
-            flags: 0,
+            flags: binds === undefined ? 0 : SESSION_FLAG_BINDING,
             securityMode: options.securityMode ?? SecurityMode.SIGNING_ENABLED,
             capabilities: 0,
           },
@@ -143,7 +151,9 @@ export async function logOn(connection: SimConnection, options: LogOnOptions = {
       const { sessionFlags } = decodeSessionSetupResponse(answer.body)
       // The last response is signed with the keys that the last request has decided.
       const finalHash = updatePreauthHash(hash, [connection.lastSent])
-      const session = options.session ?? sessionOf(connection, sessionId, sessionFlags, sessionKey, finalHash)
+      const fresh = sessionOf(connection, sessionId, sessionFlags, sessionKey, finalHash)
+      const bound = binds && { ...binds, signingKey: fresh.signingKey }
+      const session = options.session ?? bound ?? fresh
       connection.sessions.set(sessionId, session)
       connection.session = session
       return { status: answer.status, answer: connection.reread(answer), sessionFlags, session }
@@ -158,7 +168,7 @@ export async function logOn(connection: SimConnection, options: LogOnOptions = {
 }
 
 function sessionOf(
-  { dialect, cipher }: SimConnection,
+  { dialect, cipher, signingAlgorithm }: SimConnection,
   id: bigint,
   sessionFlags: number,
   sessionKey: Buffer | undefined,
@@ -168,7 +178,8 @@ function sessionOf(
     (sessionFlags & (SessionFlag.IS_GUEST | SessionFlag.IS_NULL)) === 0 && sessionKey !== undefined
   const keys = hasKeys ? deriveKeys({ dialect, sessionKey, cipher, preauthIntegrityHash }) : undefined
   const encrypts = (sessionFlags & SessionFlag.ENCRYPT_DATA) !== 0
-  return { id, keys, signingKey: keys?.signingKey, encrypts }
+  const signingKey = keys && { algorithm: signingAlgorithm, key: keys.signingKey }
+  return { id, keys, signingKey, encrypts }
 }
 
 function failed(answer: SimAnswer): LogOnResult {

@@ -5,15 +5,14 @@ import type { CommandContext } from '../context.ts'
 import { SigningAlgorithm } from '../crypto/algorithms.ts'
 import { deriveKeys } from '../crypto/keys.ts'
 import { updatePreauthHash } from '../crypto/preauth.ts'
-import { verify } from '../crypto/signing.ts'
 import { Dialect } from '../messages/dialects.ts'
 import { HeaderFlag } from '../messages/header.ts'
 import type { SessionSetupRequest, SessionSetupResponse } from '../messages/session-setup.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
-import type { Binding, Connection } from '../state/connection.ts'
+import type { Binding } from '../state/connection.ts'
 import type { Session } from '../state/session.ts'
 import { type NtStatus, Status } from '../status.ts'
-import { acceptorOptions, delayRefusal } from './login.ts'
+import { acceptorOptions, delayRefusal, signingKeyOf, statusOfFailure } from './login.ts'
 
 /** Channels of one session: Windows allows 32 as well. */
 const MAXIMUM_CHANNELS = 32
@@ -25,6 +24,7 @@ export async function bindSession(
   request: SessionSetupRequest,
 ): Promise<Outcome<SessionSetupResponse>> {
   const { server, connection, header } = context
+  if (header.sessionId === 0n) return fail(Status.INVALID_PARAMETER)
   const session = server.globalSessionTable.get(header.sessionId)
   if (session === undefined || session.closing) return fail(Status.USER_SESSION_DELETED)
   const refusal = whyNot(context, session)
@@ -34,48 +34,45 @@ export async function bindSession(
   followPreauthIntegrity(context, binding)
   const result = binding.acceptor.step(Buffer.from(request.securityBuffer))
   if (result.kind === 'continue') {
-    // 3.3.4.1.1: until the channel has a key of its own, the session's signs.
-    context.signingKey = session.keys?.signingKey
     return ok({ sessionFlags: 0, securityBuffer: result.token }, Status.MORE_PROCESSING_REQUIRED)
   }
   connection.preauthSessionTable.delete(header.sessionId)
   if (result.kind === 'failed') {
     await delayRefusal(context, result.reason, result.user)
-    return fail(Status.LOGON_FAILURE)
+    return fail(statusOfFailure(result.reason))
   }
   return complete(context, session, binding, result)
 }
 
-/** 3.3.5.5, in Windows' order. */
+/**
+ * 3.3.5.5, in the order in which Windows finds fault. The ClientGuid may differ ("the server MAY fail"): the signature
+ * and the same user's password say enough, and Windows binds such connections.
+ */
 function whyNot(context: CommandContext, session: Session): NtStatus | undefined {
-  const { connection, header } = context
-  const [first] = session.channelList.keys()
-  const key = session.keys?.signingKey
-  if (first === undefined || !first.clientGuid.equals(connection.clientGuid))
-    return Status.USER_SESSION_DELETED
+  const { connection, header, signingKey } = context
+  const key = session.signingKey
   if (session.principal?.kind !== 'user' || key === undefined) return Status.NOT_SUPPORTED
+  const conflict = signingConflict(key.algorithm, connection.signingAlgorithmId)
+  if (conflict !== undefined) return conflict
+  if (connection.dialect < Dialect.SMB_3_0) return Status.REQUEST_NOT_ACCEPTED
   if ((header.flags & HeaderFlag.SIGNED) === 0) return Status.INVALID_PARAMETER
-  const algorithm = connection.signingAlgorithmId
-  if (algorithm === undefined || !verify(algorithm, key, [context.message])) return Status.ACCESS_DENIED
-  // Refusals are signed as well: the client believes no others.
-  context.signingKey = key
-  return (
-    signingConflict(first, connection) ??
-    (connection.dialect < Dialect.SMB_3_0 ? Status.REQUEST_NOT_ACCEPTED : undefined) ??
-    (session.dialect !== connection.dialect || first.cipherId !== connection.cipherId
-      ? Status.INVALID_PARAMETER
-      : undefined) ??
-    (session.channelList.has(connection) ? Status.REQUEST_NOT_ACCEPTED : undefined) ??
-    (session.state !== 'valid' ? Status.NETWORK_SESSION_EXPIRED : undefined) ??
-    (session.channelList.size >= MAXIMUM_CHANNELS ? Status.INSUFFICIENT_RESOURCES : undefined)
-  )
+  if (signingKey === undefined) return Status.ACCESS_DENIED
+  if (session.dialect !== connection.dialect || session.cipherId !== connection.cipherId) {
+    return Status.INVALID_PARAMETER
+  }
+  if (session.channelList.has(connection)) return Status.REQUEST_NOT_ACCEPTED
+  if (session.state !== 'valid') return Status.NETWORK_SESSION_EXPIRED
+  return session.channelList.size >= MAXIMUM_CHANNELS ? Status.INSUFFICIENT_RESOURCES : undefined
 }
 
 /** GMAC goes with GMAC only: its keys are not used with another algorithm. */
-function signingConflict(first: Connection, second: Connection): NtStatus | undefined {
-  if (first.signingAlgorithmId === second.signingAlgorithmId) return undefined
-  if (first.signingAlgorithmId === SigningAlgorithm.aesGmac) return Status.REQUEST_OUT_OF_SEQUENCE
-  return second.signingAlgorithmId === SigningAlgorithm.aesGmac ? Status.NOT_SUPPORTED : undefined
+function signingConflict(
+  first: SigningAlgorithm,
+  second: SigningAlgorithm | undefined,
+): NtStatus | undefined {
+  if (first === second) return undefined
+  if (first === SigningAlgorithm.aesGmac) return Status.REQUEST_OUT_OF_SEQUENCE
+  return second === SigningAlgorithm.aesGmac ? Status.NOT_SUPPORTED : undefined
 }
 
 /** Connection.PreauthSessionTable: the exchange under way. */
@@ -110,12 +107,13 @@ function complete(
   const { connection, server } = context
   const isSame = result.principal.kind === 'user' && result.principal.user === session.principal?.user
   if (!isSame) return fail(Status.ACCESS_DENIED)
-  const { signingKey } = deriveKeys({
+  const keys = deriveKeys({
     dialect: connection.dialect,
     sessionKey: result.sessionKey,
     cipher: connection.cipherId,
     preauthIntegrityHash: binding.preauthIntegrityHashValue,
   })
+  const signingKey = signingKeyOf(connection, keys)
   // Below 3.1.1 the keys of all channels are made alike; each connection signs with its own.
   session.channelList.set(connection, { connection, signingKey })
   connection.sessionTable.set(session.sessionId, session)

@@ -18,9 +18,10 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Principal, Server } from '../state/server.ts'
 import { Session } from '../state/session.ts'
 import { type NtStatus, Status } from '../status.ts'
-import { acceptorOptions, delayRefusal } from './login.ts'
+import { acceptorOptions, delayRefusal, signingKeyOf, statusOfFailure } from './login.ts'
 import { bindSession } from './session-bind.ts'
 import { tearDownSession } from './teardown.ts'
+import { readmit } from './tree-connect.ts'
 
 type Failed = Extract<AcceptorResult, { kind: 'failed' }>
 type Done = Extract<AcceptorResult, { kind: 'done' }>
@@ -106,17 +107,8 @@ async function refuseLogin(
   if (result.reason === 'no-such-user' && guestsMayEnter(context.server)) {
     return establish(context, session, { kind: 'guest', user: result.user ?? '', domain: '' }, result.token)
   }
-  return delayedRefusal(context, session, result.reason, result.user)
-}
-
-async function delayedRefusal(
-  context: CommandContext,
-  session: Session,
-  reason: string,
-  user: string | undefined,
-): Promise<Outcome<never>> {
-  await delayRefusal(context, reason, user)
-  return abandon(context, session, Status.LOGON_FAILURE)
+  await delayRefusal(context, result.reason, result.user)
+  return abandon(context, session, statusOfFailure(result.reason))
 }
 
 /** A guest has no key, so nobody who insists on signing or encryption lets one in. */
@@ -142,7 +134,8 @@ async function acceptLogin(
   const { server, connection } = context
   const address = connection.peer.remoteAddress
   if (server.loginThrottle.blocked(address)) {
-    return delayedRefusal(context, session, 'too many failures', undefined)
+    await delayRefusal(context, 'too many failures', undefined)
+    return abandon(context, session, Status.LOGON_FAILURE)
   }
   if (result.principal.kind === 'anonymous') {
     if (!server.settings.anonymous) return abandon(context, session, Status.ACCESS_DENIED)
@@ -172,7 +165,8 @@ function giveKeys(
     cipher: connection.cipherId,
     preauthIntegrityHash: session.preauthIntegrityHashValue,
   })
-  session.channelList.set(connection, { connection, signingKey: session.keys.signingKey })
+  session.signingKey = signingKeyOf(connection, session.keys)
+  session.channelList.set(connection, { connection, signingKey: session.signingKey })
   session.signingRequired =
     server.settings.requireMessageSigning ||
     ((request.securityMode | connection.clientSecurityMode) & SecurityMode.SIGNING_REQUIRED) !== 0
@@ -187,7 +181,9 @@ function establish(
 ): Outcome<SessionSetupResponse> {
   const { server } = context
   const { sessionTimeoutSeconds } = server.settings
+  const before = session.principal
   session.principal = principal
+  if (before !== undefined && !isSame(before, principal)) readmit(session)
   session.state = 'valid'
   session.expirationTime =
     sessionTimeoutSeconds === 0
@@ -206,6 +202,10 @@ function establish(
     (principal.kind === 'anonymous' ? SessionFlag.IS_NULL : 0) |
     (session.encryptData ? SessionFlag.ENCRYPT_DATA : 0)
   return ok({ sessionFlags, securityBuffer: token ?? Buffer.alloc(0) })
+}
+
+function isSame(one: Principal, other: Principal): boolean {
+  return one.kind === other.kind && one.user === other.user && one.domain === other.domain
 }
 
 /** 3.3.5.5.3: a client that comes back ends its session of before, when it was the same user's. */

@@ -17,6 +17,7 @@ import { decodeTreeDisconnectRequest, encodeTreeDisconnectResponse } from '../me
 import { disconnect, fail, type Outcome, ok } from '../outcome.ts'
 import type { Admission, Share } from '../state/server.ts'
 import type { Session } from '../state/session.ts'
+import type { TreeConnect } from '../state/tree-connect.ts'
 import { Status } from '../status.ts'
 import { tearDownTreeConnect } from './teardown.ts'
 
@@ -71,16 +72,35 @@ function admit(share: Share, session: Session): Admission | undefined {
   return session.principal === undefined ? undefined : share.admit(session.principal)
 }
 
+function maximalAccessOf({ readOnly }: Admission): number {
+  return readOnly ? FILE_GENERIC_READ | FILE_GENERIC_EXECUTE : FILE_ALL_ACCESS
+}
+
+/**
+ * 3.3.5.5.3: Session.SecurityContext was replaced. Handles keep what they were granted; all else is decided anew
+ * for the user of now.
+ */
+export function readmit(session: Session): void {
+  for (const treeConnect of session.treeConnectTable.values()) {
+    const admission = admit(treeConnect.share, session)
+    treeConnect.revoked = admission === undefined
+    // Whom deletions that were promised before are done for stays known.
+    treeConnect.admission = admission ?? { ...treeConnect.admission, readOnly: true, administrator: false }
+    treeConnect.maximalAccess = admission === undefined ? 0 : maximalAccessOf(admission)
+  }
+}
+
 function connect(context: CommandContext, share: Share, admission: Admission): TreeConnectResponse {
   const { session } = context
   const treeId = session.nextTreeId++
-  const maximalAccess = admission.readOnly ? FILE_GENERIC_READ | FILE_GENERIC_EXECUTE : FILE_ALL_ACCESS
-  const treeConnect = {
+  const maximalAccess = maximalAccessOf(admission)
+  const treeConnect: TreeConnect = {
     treeId,
     session,
     share,
     maximalAccess,
     admission,
+    revoked: false,
     creationTime: context.server.environment.now(),
   }
   session.treeConnectTable.set(treeId, treeConnect)

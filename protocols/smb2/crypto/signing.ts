@@ -6,6 +6,13 @@ import { HEADER_BYTES, HeaderFlag, SIGNATURE_BYTES, SIGNATURE_OFFSET } from '../
 import { SigningAlgorithm } from './algorithms.ts'
 import { aesCmac } from './cmac.ts'
 
+/** A key and what it is used with: a session's key keeps its algorithm on connections that negotiated another. */
+export interface SigningKey {
+  readonly algorithm: SigningAlgorithm
+  /** 16 bytes. */
+  readonly key: Buffer
+}
+
 /** Offsets in the header (2.2.1). */
 const COMMAND_OFFSET = 12
 const FLAGS_OFFSET = 16
@@ -21,14 +28,13 @@ const GMAC_IS_CANCEL = 0x02
 /**
  * Writes the signature into the header. The first chunk begins with the header, whose flags
  * must already be what is sent.
- * @param key 16 bytes
  */
-export function sign(algorithm: SigningAlgorithm, key: Buffer, chunks: readonly Buffer[]): void {
+export function sign({ algorithm, key }: SigningKey, chunks: readonly Buffer[]): void {
   signatureOf(algorithm, key, chunks).copy(firstChunk(chunks), SIGNATURE_OFFSET)
 }
 
-/** Is the signature in the header that of the message? Nothing is written to the chunks. @param key 16 bytes */
-export function verify(algorithm: SigningAlgorithm, key: Buffer, chunks: readonly Buffer[]): boolean {
+/** Is the signature in the header that of the message? Nothing is written to the chunks. */
+export function verify({ algorithm, key }: SigningKey, chunks: readonly Buffer[]): boolean {
   const received = firstChunk(chunks).subarray(SIGNATURE_OFFSET, SIGNATURE_OFFSET + SIGNATURE_BYTES)
   return timingSafeEqual(received, signatureOf(algorithm, key, chunks))
 }

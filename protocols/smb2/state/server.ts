@@ -124,6 +124,8 @@ export interface NetworkInterface {
   readonly address: Buffer
   readonly family: 4 | 6
   readonly linkSpeedBitsPerSecond: number
+  /** It spreads what it receives over several queues: clients then use several connections. */
+  readonly receiveSideScaling: boolean
 }
 
 /** Sums since the start (ours). */

@@ -1,7 +1,9 @@
 /** MS-SMB2 3.3.1.8 Session and 3.3.1.14 Channel. */
 
 import type { Acceptor } from '../../auth/acceptor.ts'
+import type { Cipher } from '../crypto/algorithms.ts'
 import type { SessionKeys } from '../crypto/keys.ts'
+import type { SigningKey } from '../crypto/signing.ts'
 import type { Connection } from './connection.ts'
 import type { Open } from './open.ts'
 import type { Principal } from './server.ts'
@@ -13,7 +15,7 @@ export type SessionState = 'in-progress' | 'valid' | 'expired'
 export interface Channel {
   readonly connection: Connection
   /** Channel.SigningKey; undefined before authentication, and for guests and anonymous users. */
-  readonly signingKey: Buffer | undefined
+  readonly signingKey: SigningKey | undefined
 }
 
 export class Session {
@@ -23,6 +25,8 @@ export class Session {
   sessionKey: Buffer = Buffer.alloc(0)
   /** Signing, encryption and application keys; the signing key of a bound channel is the channel's. */
   keys: SessionKeys | undefined
+  /** Session.SigningKey: signs what binds further channels, until each has a key of its own. */
+  signingKey: SigningKey | undefined
   signingRequired = false
   /** Session.EncryptData: every message must be encrypted. */
   encryptData = false
@@ -42,13 +46,16 @@ export class Session {
   nextTreeId = 1
   /** Counts up the nonces of encrypted messages to the client (2.2.41: never used twice). */
   encryptionNonce = 0n
-  dialect: number
+  readonly dialect: number
+  /** Connection.CipherId where the session was set up: all its channels have the same. */
+  readonly cipherId: Cipher | 0
   /** Client announced by LOGOFF, PreviousSessionId or the connection's end that it is over. */
   closing = false
 
   constructor(sessionId: bigint, connection: Connection, now: number) {
     this.sessionId = sessionId
     this.dialect = connection.dialect
+    this.cipherId = connection.cipherId
     this.creationTime = now
     this.idleTime = now
   }

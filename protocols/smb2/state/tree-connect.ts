@@ -8,8 +8,11 @@ export interface TreeConnect {
   readonly session: Session
   readonly share: Share
   /** TreeConnect.MaximalAccess, an access mask. */
-  readonly maximalAccess: number
+  maximalAccess: number
   readonly creationTime: number
   // ours
-  readonly admission: Admission
+  /** What the session's user may do here; changes when another user authenticates. */
+  admission: Admission
+  /** The session's user of now may not use the share: only what was opened before goes on. */
+  revoked: boolean
 }

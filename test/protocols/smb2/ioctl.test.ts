@@ -263,11 +263,16 @@ scene('symbolic links', async (t, { anna }) => {
 scene('controls that name no open', async (t, { sim, anna }) => {
   const file = await anna.create({ name: 'file' })
   const address = Buffer.from([192, 0, 2, 5])
-  const interfaces = [{ index: 3, address, family: 4 as const, linkSpeedBitsPerSecond: 1e9 }]
+  const facts = { index: 3, address, family: 4 as const, linkSpeedBitsPerSecond: 1e9 }
+  const interfaces = [
+    { ...facts, receiveSideScaling: true },
+    { ...facts, receiveSideScaling: false },
+  ]
   Object.assign(sim.server, { networkInterfaces: () => interfaces })
   const { output } = await anna.ioctl(Fsctl.QUERY_NETWORK_INTERFACE_INFO)
   t.match(decodeNetworkInterfaceInfo(new Reader(output)), [
-    { ifIndex: 3, family: 'IPv4', address, linkSpeed: 1_000_000_000n },
+    { ifIndex: 3, capability: 1, family: 'IPv4', address, linkSpeed: 1_000_000_000n },
+    { ifIndex: 3, capability: 0 },
   ])
   const withOpen = await anna.ioctl(Fsctl.QUERY_NETWORK_INTERFACE_INFO, { fileId: file.fileId })
   t.equal(withOpen.status, INVALID_PARAMETER, 'nor may they')

@@ -41,6 +41,7 @@ function runCreate(
   context: CommandContext,
   request: CreateRequest,
 ): Outcome<CreateResponse> | Promise<Outcome<CreateResponse>> {
+  if (context.treeConnect.revoked) return fail(Status.ACCESS_DENIED)
   if (tooManyOpens(context)) return fail(Status.INSUFFICIENT_RESOURCES)
   if (context.treeConnect.share.type === 'pipe') return createOnPipeShare(context, request)
   const refusal = validateCreate(request)

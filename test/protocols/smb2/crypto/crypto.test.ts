@@ -132,7 +132,10 @@ t.test('keys of every dialect', async (t) => {
     encryptionKey: hex('E2AF0DCEFAC68DA71A0DFBD0D1350D74'),
     applicationKey: hex('6D7AD7954E9EC61E907B4D473DC178FF'),
   })
-  t.ok(verify(SigningAlgorithm.aesCmac, keys.signingKey, [SESSION_SETUP_RESPONSE_2]), 'signed by Windows')
+  t.ok(
+    verify({ algorithm: SigningAlgorithm.aesCmac, key: keys.signingKey }, [SESSION_SETUP_RESPONSE_2]),
+    'signed by Windows',
+  )
 
   const wide = deriveKeys({ ...source, cipher: Cipher.aes256gcm })
   t.equal(wide.encryptionKey?.length, 32)
@@ -187,31 +190,33 @@ t.test('signing: every algorithm, changed anywhere', async (t) => {
   const message = Buffer.concat([SESSION_SETUP_RESPONSE_2, Buffer.alloc(500, 'x')])
   for (const algorithm of Object.values(SigningAlgorithm)) {
     const chunks = cut(Buffer.from(message), [64, 70, 70, 300])
-    sign(algorithm, key, chunks)
+    sign({ algorithm, key }, chunks)
     const signed = Buffer.concat(chunks)
     t.same(signed.subarray(0, 48), message.subarray(0, 48))
     t.same(signed.subarray(64), message.subarray(64), 'nothing but the signature is written')
     const before = Buffer.from(signed)
-    t.ok(verify(algorithm, key, [signed]))
+    t.ok(verify({ algorithm, key }, [signed]))
     t.same(signed, before, 'verifying changes nothing')
-    t.notOk(verify(algorithm, Buffer.alloc(16), [signed]))
+    t.notOk(verify({ algorithm, key: Buffer.alloc(16) }, [signed]))
     fc.assert(
       fc.property(fc.nat(), fc.array(fc.integer({ min: 64, max: 600 })), (at, cuts) => {
         const changed = Buffer.from(signed)
         changed.writeUInt8(changed.readUInt8(at % signed.length) ^ 0x40, at % signed.length)
-        return verify(algorithm, key, cut(signed, cuts)) && !verify(algorithm, key, cut(changed, cuts))
+        return (
+          verify({ algorithm, key }, cut(signed, cuts)) && !verify({ algorithm, key }, cut(changed, cuts))
+        )
       }),
     )
   }
-  t.throws(() => verify(SigningAlgorithm.aesCmac, key, [message.subarray(0, 63)]), RangeError)
-  t.throws(() => sign(SigningAlgorithm.aesCmac, key, []), RangeError)
+  t.throws(() => verify({ algorithm: SigningAlgorithm.aesCmac, key }, [message.subarray(0, 63)]), RangeError)
+  t.throws(() => sign({ algorithm: SigningAlgorithm.aesCmac, key }, []), RangeError)
 })
 
 t.test('signing: what exactly goes in', async (t) => {
   const key = hex('0102030405060708090a0b0c0d0e0f10')
   const zeroed = Buffer.from(SESSION_SETUP_RESPONSE_2).fill(0, 48, 64)
   const signed = Buffer.from(SESSION_SETUP_RESPONSE_2)
-  sign(SigningAlgorithm.hmacSha256, key, [signed])
+  sign({ algorithm: SigningAlgorithm.hmacSha256, key }, [signed])
   t.same(signed.subarray(48, 64), createHmac('sha256', key).update(zeroed).digest().subarray(0, 16))
 
   const gmac = (message: Buffer, nonce: Buffer) => {
@@ -231,7 +236,7 @@ t.test('signing: what exactly goes in', async (t) => {
     message.writeUInt32LE(flags, 16)
     message.writeBigUInt64LE(0x0102_0304_0506_0708n, 24)
     const expected = gmac(message, hex('0807060504030201', bits))
-    sign(SigningAlgorithm.aesGmac, key, [message])
+    sign({ algorithm: SigningAlgorithm.aesGmac, key }, [message])
     t.same(message.subarray(48, 64), expected)
   }
 })
