@@ -9,6 +9,8 @@ export type StorageErrorCode =
   | 'is-directory'
   | 'not-directory'
   | 'not-empty'
+  /** Nothing was made, because the directory has a stored descriptor that was not heeded (OpenRequest.create.heeded). */
+  | 'unheeded'
   | 'access-denied'
   /** Not the owner, or a privilege is missing (EPERM). */
   | 'not-permitted'
@@ -40,5 +42,15 @@ export class StorageError extends Error {
   constructor(code: StorageErrorCode, message: string = code) {
     super(message)
     this.code = code
+  }
+}
+
+/** What is made in a directory inherits from the descriptor stored with that: nothing is made before it is heeded. */
+export class UnheededError extends StorageError {
+  readonly parentDescriptor: Uint8Array
+
+  constructor(parentDescriptor: Uint8Array) {
+    super('unheeded')
+    this.parentDescriptor = parentDescriptor
   }
 }

@@ -88,8 +88,15 @@ export interface OpenRequest {
     readonly dosAttributes: number
     /** Owner when it must differ from the identity (force_user). */
     readonly owner?: { readonly uid: number; readonly gid: number }
+    /** Stored with it from the first moment on; see `setSecurityDescriptor`. */
+    readonly securityDescriptor?: Buffer
+    /**
+     * The descriptor stored with the directory, as far as the caller knows: what is made there
+     * inherits. With another one `wantPermissions` makes nothing, and the outcome is 'unheeded'.
+     */
+    readonly heeded?: Buffer
   }
-  /** Fill in `permissions` and `securityDescriptor` of a file that existed (costs a few system calls). */
+  /** Fill in `permissions` and the stored descriptors (costs a few system calls). */
   readonly wantPermissions: boolean
 }
 
@@ -97,17 +104,27 @@ export type OpenOutcome =
   | {
       readonly ok: true
       readonly handle: FileHandle
+      /** Of the named stream, where one was asked for. */
       readonly created: boolean
+      /** The file itself was made. */
+      readonly fileCreated: boolean
       /** With the names as they are stored (case, Unicode form), '/'-separated; '' for the root. */
       readonly path: string
       /** The named stream's name as it is stored; absent: the file itself. */
       readonly stream?: string
       readonly stat: FileStat
       readonly permissions?: Permissions
-      /** Stored earlier by `setSecurityDescriptor`. */
+      /** Stored earlier by `setSecurityDescriptor`, with a file that existed. */
       readonly securityDescriptor?: Buffer
+      /** Stored with the directory of a file that existed, whose entry may be removed. */
+      readonly parentDescriptor?: Buffer
     }
-  | { readonly ok: false; readonly error: StorageErrorCode }
+  | {
+      readonly ok: false
+      readonly error: StorageErrorCode
+      /** With 'unheeded': the directory's. */
+      readonly parentDescriptor?: Buffer
+    }
 
 /** Attributes to change; what is absent stays. */
 export interface AttributeChanges {
@@ -129,6 +146,8 @@ export interface DirectoryEntry {
   readonly stat: FileStat
   /** For a symbolic link that is shown as such. */
   readonly linkTarget?: string
+  /** The stored one, where ListRequest asks for it. */
+  readonly securityDescriptor?: Buffer
 }
 
 export interface StreamEntry {
@@ -162,7 +181,7 @@ export interface DirectoryCursor {
 export interface ListRequest {
   /** MS-FSA 2.1.4.4 expression with its DOS wildcards; '*' for all. */
   readonly pattern: string
-  /** Leave out what the identity cannot read (access-based enumeration). */
+  /** Leave out what the identity cannot read (access-based enumeration), and tell the stored descriptors of the rest. */
   readonly hideUnreadable: boolean
 }
 
@@ -205,6 +224,7 @@ export interface FileHandle {
   setExtendedAttributes(attributes: readonly ExtendedAttribute[]): Promise<void>
   /** A self-relative security descriptor stored earlier, byte for byte; undefined when none was. */
   securityDescriptor(): Promise<Buffer | undefined>
+  /** Acts as the server: a stored descriptor may give others than the owner the right to change it. */
   setSecurityDescriptor(descriptor: Buffer): Promise<void>
   /** Compression flag of the file system. @throws 'not-supported' where it has none */
   compressed(): Promise<boolean>

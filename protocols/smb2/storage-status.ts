@@ -10,6 +10,7 @@ const STATUS_OF: Record<StorageErrorCode, NtStatus> = {
   'is-directory': Status.FILE_IS_A_DIRECTORY,
   'not-directory': Status.NOT_A_DIRECTORY,
   'not-empty': Status.DIRECTORY_NOT_EMPTY,
+  unheeded: Status.ACCESS_DENIED,
   'access-denied': Status.ACCESS_DENIED,
   'not-permitted': Status.ACCESS_DENIED,
   'read-only': Status.MEDIA_WRITE_PROTECTED,

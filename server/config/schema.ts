@@ -159,6 +159,8 @@ export const shareSchema = z.strictObject(
     /** Patterns with * and ?, shown as hidden. */
     hide_files: list(text('use a file name, with * and ? as wildcards', /^[^\0/]{1,255}$/)),
     hide_unreadable: flag().default(false),
+    /** Files with the read-only attribute can be deleted, as on POSIX. */
+    delete_readonly: flag().default(false),
     /** Links that stay inside the share are followed; false: none is. */
     follow_symlinks: flag().default(true),
   },

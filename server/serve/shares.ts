@@ -45,6 +45,7 @@ export function diskShare(
     hideDotFiles: configuration.hideDotFiles,
     hidden: patterns.length === 0 ? undefined : (name) => patterns.some((matches) => matches(name)),
     hideUnreadable: configuration.hideUnreadable,
+    deleteReadonly: configuration.deleteReadonly,
     followLinks: configuration.followSymlinks,
     admit: (principal) => admit(principal, configuration, sources, forcedIdentityOfShare),
   }
@@ -101,6 +102,7 @@ export function pipeShare(configuration: Configuration, sources: AccountSources)
     hideDotFiles: false,
     hidden: undefined,
     hideUnreadable: false,
+    deleteReadonly: false,
     followLinks: false,
     admit(principal) {
       const account = principal.kind === 'user' ? sources.accounts.find(principal.user) : undefined

@@ -53,6 +53,8 @@ export class MemoryCursor implements DirectoryCursor {
       shortName: isShortName(name) || name === '.' || name === '..' ? '' : shortNameOf(name),
       stat: statOf(node, this.#volume.volumeId),
       ...(node.type === 'symlink' && { linkTarget: node.linkTarget }),
+      ...(this.#hideUnreadable &&
+        node.securityDescriptor !== undefined && { securityDescriptor: node.securityDescriptor }),
     }
   }
 

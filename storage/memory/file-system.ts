@@ -1,6 +1,6 @@
 /** The file store interface in RAM: for tests, and to show what a backend must do; nothing outlives the process. */
 
-import { StorageError } from '../errors.ts'
+import { StorageError, UnheededError } from '../errors.ts'
 import type { Features, FileSystem, Nanoseconds } from '../file-system.ts'
 import { MAXIMUM_NAME_UNITS } from '../names/valid.ts'
 import { Faults } from './faults.ts'
@@ -56,6 +56,9 @@ export function createMemoryFileSystem(options: MemoryFileSystemOptions = {}): M
       try {
         return await volume.run('open', () => openOn(volume, request))
       } catch (error) {
+        if (error instanceof UnheededError) {
+          return { ok: false, error: error.code, parentDescriptor: Buffer.from(error.parentDescriptor) }
+        }
         if (error instanceof StorageError) return { ok: false, error: error.code }
         throw error
       }

@@ -18,7 +18,7 @@ import { shortNameOf } from '../names/short-name.ts'
 import { changeAttributes, overwriteNode, setExtendedAttributes, streamsOf } from './attributes.ts'
 import { MemoryCursor } from './cursor.ts'
 import { type Entry, type MemoryNode, type NamedStream, releaseNode, releaseStream, statOf } from './node.ts'
-import { Access, allows, isOwner } from './permissions.ts'
+import { Access, allows } from './permissions.ts'
 import { PAGE_BYTES, type SparseBytes } from './sparse-bytes.ts'
 import { removeStream, renameStream } from './streams.ts'
 import { linkEntry, pathOf, removeEntry, renameEntry } from './tree.ts'
@@ -172,7 +172,6 @@ export class MemoryHandle implements FileHandle {
   async setSecurityDescriptor(descriptor: Buffer): Promise<void> {
     await this.#run('setSecurityDescriptor', () => {
       this.#requireAttributes()
-      demand(isOwner(this.#node, this.#identity), 'not-permitted')
       this.#node.securityDescriptor = Buffer.from(descriptor)
       this.#volume.touchMetadata(this.#node)
     })

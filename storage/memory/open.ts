@@ -1,7 +1,7 @@
 /** MS-FSA 2.1.5.1: opens a file, directory or stream of a volume in RAM, and makes it where the disposition says so. */
 
-import { StorageError } from '../errors.ts'
-import type { OpenOutcome, OpenRequest } from '../file-system.ts'
+import { StorageError, UnheededError } from '../errors.ts'
+import type { Identity, OpenOutcome, OpenRequest } from '../file-system.ts'
 import { foldKey } from '../names/fold.ts'
 import { toNative } from '../names/sfm.ts'
 import { streamNameError } from '../names/valid.ts'
@@ -11,6 +11,8 @@ import { Access, allows, permissionsOf } from './permissions.ts'
 import { type Place, resolve } from './resolve.ts'
 import { attachEntry, pathOf } from './tree.ts'
 import { demand, ownerOf, type Volume } from './volume.ts'
+
+type Success = OpenOutcome & { ok: true }
 
 /** Something opened, and whether that made it. */
 interface Opened<T> {
@@ -34,16 +36,26 @@ export function openOn(volume: Volume, request: OpenRequest): OpenOutcome & { ok
   }
   const stream = request.stream === undefined ? undefined : openStream(volume, node, request.stream, request)
   const handle = new MemoryHandle(volume, file.value, stream?.value, request)
-  const descriptor = node.securityDescriptor
   return {
     ok: true,
     handle,
     created: stream?.created ?? file.created,
+    fileCreated: file.created,
     path: pathOf(file.value),
     ...(stream !== undefined && { stream: stream.value.name }),
     stat: statOf(node, volume.volumeId, stream?.value.content),
-    ...(request.wantPermissions && { permissions: permissionsOf(node, file.value.parent, identity) }),
-    ...(request.wantPermissions && descriptor !== undefined && { securityDescriptor: descriptor }),
+    ...(request.wantPermissions && accessOf(file, identity)),
+  }
+}
+
+function accessOf({ value, created }: Opened<Entry>, identity: Identity | undefined): Partial<Success> {
+  const permissions = permissionsOf(value.node, value.parent, identity)
+  const { securityDescriptor } = value.node
+  const parentDescriptor = permissions.remove ? value.parent?.securityDescriptor : undefined
+  return {
+    permissions,
+    ...(!created && securityDescriptor !== undefined && { securityDescriptor }),
+    ...(!created && parentDescriptor !== undefined && { parentDescriptor }),
   }
 }
 
@@ -81,6 +93,11 @@ function createEntry(volume: Volume, place: Place, request: OpenRequest): Entry 
   const { parent } = place
   demand(parent !== undefined, 'exists')
   demand(allows(parent, request.identity, Access.write | Access.execute), 'access-denied')
+  const { heeded, securityDescriptor } = request.create
+  const above = parent.securityDescriptor
+  if (request.wantPermissions && above !== undefined && heeded?.equals(above) !== true) {
+    throw new UnheededError(above)
+  }
   const node = volume.newNode({
     type: request.kind === 'directory' && request.stream === undefined ? 'directory' : 'file',
     mode: request.create.mode,
@@ -88,6 +105,9 @@ function createEntry(volume: Volume, place: Place, request: OpenRequest): Entry 
     owner: request.create.owner ?? ownerOf(request.identity),
   })
   node.compressed = parent.compressed
+  if (volume.features.extendedAttributes && securityDescriptor !== undefined) {
+    node.securityDescriptor = Buffer.from(securityDescriptor)
+  }
   // What is found in another Unicode form only does not count: then the name is the one asked for.
   return attachEntry(volume, parent, place.entry === undefined ? place.name : lastOf(request.path), node)
 }

@@ -7,11 +7,10 @@ import { actAs, asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
 import {
   assertMayChange,
-  isOwner,
   mayChange,
   placeOf,
   readRecord,
-  SECURITY_DESCRIPTOR_XATTR,
+  storeDescriptor,
   storeDosAttributes,
   storedDescriptor,
 } from './metadata.ts'
@@ -20,7 +19,6 @@ import { shareOf } from './share.ts'
 import type { Share } from './share-type.ts'
 import { dosAttributesOf, setStreamSize, typeOf } from './stat-record.ts'
 import { emptyStream, removeAllStreams, streamSizeOf } from './streams.ts'
-import { writeXattr } from './xattr.ts'
 
 /** "The specified file is not changed" in tv_nsec of utimensat(2). */
 const UTIME_OMIT = 0x3fff_fffe
@@ -109,15 +107,11 @@ export function overwrite(job: { node: NodeReference; dosAttributes: number }): 
 }
 
 export function readSecurityDescriptor(node: NodeReference): Uint8Array | undefined {
-  return asServer(() => storedDescriptor(node))
+  return asServer(() => storedDescriptor(placeOf(node)))
 }
 
 export function writeSecurityDescriptor(job: { node: NodeReference; descriptor: Uint8Array }): void {
-  const { node } = job
-  actAs(node.identity, () => {
-    if (!shareOf(node.share).extendedAttributes) throw new StorageError('not-supported')
-    // MS-DTYP 2.4.3 WRITE_DAC: the owner's alone where nothing was granted.
-    if (!isOwner(readRecord(node))) throw new StorageError('not-permitted', 'not the owner')
-    asServer(() => writeXattr(placeOf(node), SECURITY_DESCRIPTOR_XATTR, Buffer.from(job.descriptor)))
-  })
+  const { node, descriptor } = job
+  if (!shareOf(node.share).extendedAttributes) throw new StorageError('not-supported')
+  asServer(() => storeDescriptor(node, descriptor))
 }

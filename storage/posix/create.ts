@@ -3,7 +3,7 @@
 import { check, Errno } from './errno.ts'
 import { asServer } from './identity.ts'
 import type { OpenJob } from './jobs.ts'
-import { storeDosAttributes } from './metadata.ts'
+import { assertHeeded, storeDescriptor, storeDosAttributes } from './metadata.ts'
 import {
   AT_REMOVEDIR,
   chmod,
@@ -51,6 +51,7 @@ export function createEntry(
   parent: OpenedDirectory,
   name: string,
 ): Found | undefined {
+  if (job.wantPermissions && share.extendedAttributes) assertHeeded(parent.fd, job.create.heeded)
   const isDirectory = job.kind === 'directory' && job.stream === undefined
   const mark = indexes.mark(parent.fd)
   const opened = isDirectory ? makeDirectory(job, parent.fd, name) : makeFile(job, parent.fd, name)
@@ -100,7 +101,7 @@ function makeDirectory(job: OpenJob, parent: number, name: string): Made | undef
 }
 
 function giveAttributes(share: Share, job: OpenJob, found: Found): void {
-  const { mode, owner, dosAttributes } = job.create
+  const { mode, owner, dosAttributes, securityDescriptor } = job.create
   const path = procPath(found.fd)
   if (owner !== undefined) asServer(() => check(chown(path, owner.uid, owner.gid), 'chown'))
   check(statOf(found.fd, found.record), 'statx')
@@ -113,5 +114,8 @@ function giveAttributes(share: Share, job: OpenJob, found: Found): void {
   // A file system that keeps birth times itself needs nothing stored for a file without attributes.
   if (share.extendedAttributes && (dosAttributes !== 0 || !hasNativeBirthTime(found.record))) {
     storeDosAttributes(found, found.record, { dosAttributes })
+  }
+  if (share.extendedAttributes && securityDescriptor !== undefined) {
+    asServer(() => storeDescriptor(found, securityDescriptor))
   }
 }

@@ -30,7 +30,9 @@ export class PosixCursor implements DirectoryCursor {
     const records = Buffer.from(page.records.buffer, page.records.byteOffset, page.records.byteLength)
     return page.names.map((name, index) => {
       const stat = decodeStat(records, index * RECORD_BYTES, this.#volume)
-      return entryOf(name, stat, page.targets.get(index))
+      const entry = entryOf(name, stat, page.targets.get(index))
+      const descriptor = page.descriptors.get(index)
+      return descriptor === undefined ? entry : { ...entry, securityDescriptor: Buffer.from(descriptor) }
     })
   }
 

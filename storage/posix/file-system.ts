@@ -5,6 +5,7 @@ import { streamOfXattr } from '../metadata/dos-stream.ts'
 import { normalKey } from '../names/fold.ts'
 import { closeDescriptor } from './descriptor.ts'
 import { type HandleContext, PosixHandle } from './handle.ts'
+import type { OpenReply } from './jobs.ts'
 import { hashOf } from './name-table.ts'
 import type { ProbedRoot } from './probe.ts'
 import { type NameMapping, type Share, splitPath } from './share-type.ts'
@@ -42,8 +43,13 @@ class PosixFileSystem implements FileSystem {
     // All jobs on one directory's entries go to one worker, which has its index.
     const entryKey = hashOf(normalKey(splitPath(request.path).parent))
     const { workers, volume } = this.#context
-    const reply = await workers.run(entryKey, 'open', { ...request, share: this.#share.id })
-    if (!reply.ok) return reply
+    const { securityDescriptor, heeded } = request.create
+    const create =
+      securityDescriptor === undefined && heeded === undefined
+        ? request.create
+        : { ...request.create, ...ownMemory({ securityDescriptor, heeded }) }
+    const reply = await workers.run(entryKey, 'open', { ...request, create, share: this.#share.id })
+    if (!reply.ok) return refusalOf(reply)
     const record = Buffer.from(reply.record.buffer, reply.record.byteOffset, reply.record.byteLength)
     const stat = decodeStat(record, 0, volume)
     const handle = new PosixHandle(this.#context, {
@@ -66,6 +72,7 @@ class PosixFileSystem implements FileSystem {
       ok: true,
       handle,
       created: reply.created,
+      fileCreated: reply.fileCreated,
       path: reply.path,
       stat,
       ...(reply.stream !== undefined && { stream: streamOfXattr(reply.stream) ?? '' }),
@@ -73,6 +80,7 @@ class PosixFileSystem implements FileSystem {
       ...(reply.securityDescriptor !== undefined && {
         securityDescriptor: Buffer.from(reply.securityDescriptor),
       }),
+      ...(reply.parentDescriptor !== undefined && { parentDescriptor: Buffer.from(reply.parentDescriptor) }),
     }
   }
 
@@ -84,6 +92,28 @@ class PosixFileSystem implements FileSystem {
     await Promise.all([...this.#handles].map((handle) => handle.close()))
     await this.#context.workers.removeShare(this.#share.id)
     await closeDescriptor(this.#share.root)
+  }
+}
+
+/** A message takes the whole memory behind a view along, so what goes is copied. */
+function ownMemory(descriptors: {
+  securityDescriptor: Buffer | undefined
+  heeded: Buffer | undefined
+}): Partial<OpenRequest['create']> {
+  const { securityDescriptor, heeded } = descriptors
+  return {
+    ...(securityDescriptor !== undefined && {
+      securityDescriptor: Buffer.from(new Uint8Array(securityDescriptor).buffer),
+    }),
+    ...(heeded !== undefined && { heeded: Buffer.from(new Uint8Array(heeded).buffer) }),
+  }
+}
+
+function refusalOf({ error, parentDescriptor }: OpenReply & { ok: false }): OpenOutcome {
+  return {
+    ok: false,
+    error,
+    ...(parentDescriptor !== undefined && { parentDescriptor: Buffer.from(parentDescriptor) }),
   }
 }
 

@@ -27,14 +27,22 @@ export interface Opened {
   readonly link: number | undefined
   readonly stream: string | undefined
   readonly created: boolean
+  readonly fileCreated: boolean
   readonly path: string
   readonly record: Uint8Array
   readonly permissions: Permissions | undefined
   readonly securityDescriptor: Uint8Array | undefined
+  readonly parentDescriptor: Uint8Array | undefined
 }
 
 /** Expected failures come back as values: a throw through a message costs more than the open. */
-export type OpenReply = Opened | { readonly ok: false; readonly error: StorageErrorCode }
+export type OpenReply =
+  | Opened
+  | {
+      readonly ok: false
+      readonly error: StorageErrorCode
+      readonly parentDescriptor?: Uint8Array
+    }
 
 /** A job on its way to a worker. */
 export interface JobMessage {

@@ -12,7 +12,7 @@ import { diskPathOf, linkTextOf } from './entries.ts'
 import { check } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
-import { addMetadata } from './metadata.ts'
+import { addMetadata, storedDescriptor } from './metadata.ts'
 import {
   close,
   mayAccess,
@@ -29,6 +29,7 @@ import { clientName, joinPath, shareOf } from './share.ts'
 import { type Share, splitPath } from './share-type.ts'
 import { RECORD_BYTES, typeOf } from './stat-record.ts'
 import { type EntryPath, insideDirectory } from './thread-directory.ts'
+import type { XattrPlace } from './xattr.ts'
 
 /** Most entries of one job, so that a worker is not held for long. */
 export const MAXIMUM_PAGE_ENTRIES = 1024
@@ -113,6 +114,8 @@ export interface Page {
   readonly records: Uint8Array<ArrayBuffer>
   /** Targets of symbolic links that are shown as such, by index. */
   readonly targets: ReadonlyMap<number, string>
+  /** Stored security descriptors, by index, where `hideUnreadable` asks for them. */
+  readonly descriptors: ReadonlyMap<number, Uint8Array>
   readonly done: boolean
 }
 
@@ -146,6 +149,7 @@ class PageWriter {
   readonly #names: string[] = []
   readonly #records: Buffer<ArrayBuffer>
   readonly #targets = new Map<number, string>()
+  readonly #descriptors = new Map<number, Uint8Array>()
   #path: string | undefined
 
   constructor(share: Share, cursor: Cursor, capacity: number) {
@@ -173,14 +177,27 @@ class PageWriter {
     if (typeOf(record) === 'symlink') {
       this.#describeLink(name, record)
     } else {
-      addMetadata({ kind: 'entry', path: pathOf(name) }, record)
+      const place: XattrPlace = { kind: 'entry', path: pathOf(name) }
+      addMetadata(place, record)
+      if (hideUnreadable) this.#addDescriptor(place)
     }
     this.#names.push(clientName(this.#share, name))
   }
 
   finish(done: boolean): Page {
     const bytes = this.#names.length * RECORD_BYTES
-    return { names: this.#names, records: this.#records.subarray(0, bytes), targets: this.#targets, done }
+    return {
+      names: this.#names,
+      records: this.#records.subarray(0, bytes),
+      targets: this.#targets,
+      descriptors: this.#descriptors,
+      done,
+    }
+  }
+
+  #addDescriptor(place: XattrPlace): void {
+    const descriptor = storedDescriptor(place)
+    if (descriptor !== undefined) this.#descriptors.set(this.#names.length, descriptor)
   }
 
   /** '..' of the root is the root: nothing above it is shown. */
@@ -206,7 +223,11 @@ class PageWriter {
   #describe(fd: number, record: Buffer): void {
     try {
       check(statOf(fd, record), 'statx')
-      asServer(() => addMetadata({ kind: 'path-only', fd }, record))
+      const place: XattrPlace = { kind: 'path-only', fd }
+      asServer(() => {
+        addMetadata(place, record)
+        if (this.#cursor.hideUnreadable) this.#addDescriptor(place)
+      })
     } finally {
       close(fd)
     }

@@ -1,7 +1,7 @@
 /** MS-FSA 2.1.1.3: attributes and creation time of a file, from statx and from Samba's user.DOSATTRIB together. */
 
 import { constants } from 'node:fs'
-import { StorageError } from '../errors.ts'
+import { StorageError, UnheededError } from '../errors.ts'
 import type { ExtendedAttribute, Nanoseconds } from '../file-system.ts'
 import { DOS_ATTRIBUTES_XATTR, decodeDosAttributes, encodeDosAttributes } from '../metadata/dos-attributes.ts'
 import { extendedAttributesSize } from '../metadata/ea-size.ts'
@@ -13,7 +13,7 @@ import { birthTimeOf, dosAttributesOf, newRecord, ownerOf, setMetadata, typeOf }
 import { listXattrs, peekXattr, readXattr, writeXattr, type XattrPlace } from './xattr.ts'
 
 /** A self-relative security descriptor, as a client sent it. */
-export const SECURITY_DESCRIPTOR_XATTR = `${OWN_PREFIX}sd`
+const SECURITY_DESCRIPTOR_XATTR = `${OWN_PREFIX}sd`
 
 /** A file that a worker works on: its descriptor, and whether that was opened with O_PATH. */
 export interface Node {
@@ -62,9 +62,21 @@ export function readEas(place: XattrPlace, names = listXattrs(place)): readonly 
 }
 
 /** The security descriptor stored with a file, as memory of its own. Runs as the server. */
-export function storedDescriptor(node: Node): Uint8Array | undefined {
-  const value = peekXattr(placeOf(node), SECURITY_DESCRIPTOR_XATTR)
+export function storedDescriptor(place: XattrPlace): Uint8Array | undefined {
+  const value = peekXattr(place, SECURITY_DESCRIPTOR_XATTR)
   return value === undefined ? undefined : new Uint8Array(value)
+}
+
+/** @throws UnheededError when a directory, opened with O_PATH, has another stored descriptor than the one that is known */
+export function assertHeeded(directory: number, heeded: Uint8Array | undefined): void {
+  const stored = asServer(() => storedDescriptor({ kind: 'path-only', fd: directory }))
+  if (stored === undefined) return
+  if (heeded === undefined || Buffer.compare(stored, heeded) !== 0) throw new UnheededError(stored)
+}
+
+/** Runs as the server. @throws StorageError 'stream-too-large' when the file system does not take so much */
+export function storeDescriptor(node: Node, descriptor: Uint8Array): void {
+  writeXattr(placeOf(node), SECURITY_DESCRIPTOR_XATTR, Buffer.from(descriptor))
 }
 
 /** All that is known of an open file. Reads as the server: to know attributes no account needs more than the way there. */

@@ -1,11 +1,11 @@
 /** MS-FSA 2.1.5.1 on POSIX: opens or creates what a path names; path, access, attributes and permissions in one job. */
 
 import { constants } from 'node:fs'
-import { StorageError } from '../errors.ts'
+import { StorageError, UnheededError } from '../errors.ts'
 import type { Permissions } from '../file-system.ts'
 import { createEntry, type Found } from './create.ts'
 import { check, Errno } from './errno.ts'
-import { actAs } from './identity.ts'
+import { actAs, asServer } from './identity.ts'
 import type { OpenJob, OpenReply } from './jobs.ts'
 import { addMetadata, isOwner, placeOf, storedDescriptor } from './metadata.ts'
 import { close, mayAccess, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY, reopen, statOf } from './native.ts'
@@ -22,6 +22,9 @@ export function open(job: OpenJob): OpenReply {
   try {
     return openOrThrow(shareOf(job.share), job)
   } catch (error) {
+    if (error instanceof UnheededError) {
+      return { ok: false, error: error.code, parentDescriptor: error.parentDescriptor }
+    }
     if (error instanceof StorageError) return { ok: false, error: error.code }
     throw error
   }
@@ -31,11 +34,11 @@ function openOrThrow(share: Share, job: OpenJob): OpenReply {
   const components = diskComponents(share, job.path)
   let found: Found | undefined
   try {
-    const { permissions, stream } = actAs(job.identity, () => {
+    const { access, stream } = actAs(job.identity, () => {
       found = findOrCreate(share, job, components)
       const stream = job.stream === undefined ? undefined : openStream(share, job, job.stream, found)
       if (stream === undefined) openForData(job, found)
-      return { permissions: job.wantPermissions ? permissionsOf(share, found) : undefined, stream }
+      return { access: job.wantPermissions ? accessOf(share, found) : undefined, stream }
     })
     if (found === undefined) throw new Error('nothing was opened')
     // As the server: to know attributes no account needs more than the way there.
@@ -48,10 +51,13 @@ function openOrThrow(share: Share, job: OpenJob): OpenReply {
       link: found.link,
       stream: stream?.xattr,
       created: stream?.created ?? found.created,
+      fileCreated: found.created,
       path: clientPath(share, found.path),
       record: found.record,
-      permissions,
-      securityDescriptor: job.wantPermissions && !found.created ? storedDescriptor(found) : undefined,
+      permissions: access?.permissions,
+      securityDescriptor:
+        job.wantPermissions && !found.created ? storedDescriptor(placeOf(found)) : undefined,
+      parentDescriptor: access?.parentDescriptor,
     }
   } catch (error) {
     if (found !== undefined) closeFound(found)
@@ -149,28 +155,41 @@ function openForData(job: OpenJob, found: Found): void {
 
 const STICKY = 0o1000
 
-function permissionsOf(share: Share, found: Found): Permissions {
+interface Access {
+  readonly permissions: Permissions
+  /** The directory's, of a file that existed and whose entry may be removed. */
+  readonly parentDescriptor: Uint8Array | undefined
+}
+
+function accessOf(share: Share, found: Found): Access {
   const { fd, record } = found
-  return {
+  const permissions = {
     read: mayAccess(fd, constants.R_OK),
     write: mayAccess(fd, constants.W_OK),
     execute: mayAccess(fd, constants.X_OK),
     owner: isOwner(record),
-    remove: found.path !== '' && mayRemove(share, found),
   }
-}
-
-function mayRemove(share: Share, found: Found): boolean {
+  if (found.path === '')
+    return { permissions: { ...permissions, remove: false }, parentDescriptor: undefined }
   const parent = openDirectoryExact(share, splitPath(found.path).parent)
   try {
-    if (!mayAccess(parent, constants.W_OK | constants.X_OK)) return false
-    const record = newRecord()
-    check(statOf(parent, record), 'statx')
-    if ((modeOf(record) & STICKY) === 0 || isOwner(record)) return true
-    // The sticky bit leaves removal to the owners of directory and entry; the entry is the link, where there is one.
-    if (found.link !== undefined) check(statOf(found.link, record), 'statx')
-    return isOwner(found.link === undefined ? found.record : record)
+    const remove = mayRemove(parent, found)
+    const isAsked = remove && !found.created
+    const parentDescriptor = isAsked
+      ? asServer(() => storedDescriptor({ kind: 'path-only', fd: parent }))
+      : undefined
+    return { permissions: { ...permissions, remove }, parentDescriptor }
   } finally {
     close(parent)
   }
+}
+
+function mayRemove(parent: number, found: Found): boolean {
+  if (!mayAccess(parent, constants.W_OK | constants.X_OK)) return false
+  const record = newRecord()
+  check(statOf(parent, record), 'statx')
+  if ((modeOf(record) & STICKY) === 0 || isOwner(record)) return true
+  // The sticky bit leaves removal to the owners of directory and entry; the entry is the link, where there is one.
+  if (found.link !== undefined) check(statOf(found.link, record), 'statx')
+  return isOwner(found.link === undefined ? found.record : record)
 }

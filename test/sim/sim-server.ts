@@ -172,6 +172,7 @@ function shareOf(fileSystem: MemoryFileSystem): Share {
     hideDotFiles: false,
     hidden: undefined,
     hideUnreadable: false,
+    deleteReadonly: false,
     followLinks: false,
     admit: () => ({ identity: undefined, readOnly: false, administrator: false }),
   }

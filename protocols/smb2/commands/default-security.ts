@@ -8,7 +8,7 @@ import {
   FILE_GENERIC_WRITE,
   FileAccess,
 } from '../fscc/access.ts'
-import { type Ace, AceType, makeAcl } from '../fscc/acl.ts'
+import { type Ace, AceFlag, AceType, makeAcl } from '../fscc/acl.ts'
 import type { SecurityDescriptor } from '../fscc/security-descriptor.ts'
 import { WellKnownSid } from '../fscc/sid.ts'
 import type { IdentityMap } from '../state/server.ts'
@@ -41,25 +41,35 @@ function rightsOfDigit(digit: number): number {
   return rights
 }
 
+const { OBJECT_INHERIT, CONTAINER_INHERIT, INHERIT_ONLY } = AceFlag
+
 /** The descriptor of a file on which none is stored. */
 export function defaultSecurityDescriptor(stat: FileStat, identities: IdentityMap): SecurityDescriptor {
   const owner = identities.userSid(stat.uid)
   const group = identities.groupSid(stat.gid)
-  const allow = (sid: string, mask: number): Ace => ({
-    type: AceType.ACCESS_ALLOWED,
-    flags: 0,
-    mask: mask >>> 0,
-    sid,
-  })
   const ownerDigit = (stat.mode >> OWNER_SHIFT) & 7
   const ownerMask =
     ownerDigit === 7 || ownerDigit === 6 ? FILE_ALL_ACCESS : rightsOfDigit(ownerDigit) | OWNER_RIGHTS
+  const groupMask = rightsOfDigit((stat.mode >> GROUP_SHIFT) & 7) | VISITOR_RIGHTS
+  const others = rightsOfDigit(stat.mode & 7) | VISITOR_RIGHTS
+  if (stat.type !== 'directory') {
+    const aces = [allow(owner, ownerMask), allow(group, groupMask), allow(WellKnownSid.EVERYONE, others)]
+    return { control: 0, owner, group, dacl: makeAcl(aces) }
+  }
+  // A client that adds an entry sets the list with it: what is made below must then not be left without these.
+  const inherited = OBJECT_INHERIT | CONTAINER_INHERIT
   const aces = [
     allow(owner, ownerMask),
-    allow(group, rightsOfDigit((stat.mode >> GROUP_SHIFT) & 7) | VISITOR_RIGHTS),
-    allow(WellKnownSid.EVERYONE, rightsOfDigit(stat.mode & 7) | VISITOR_RIGHTS),
+    allow(WellKnownSid.CREATOR_OWNER, FILE_ALL_ACCESS, inherited | INHERIT_ONLY),
+    allow(group, groupMask),
+    allow(WellKnownSid.CREATOR_GROUP, groupMask, inherited | INHERIT_ONLY),
+    allow(WellKnownSid.EVERYONE, others, inherited),
   ]
   return { control: 0, owner, group, dacl: makeAcl(aces) }
+}
+
+function allow(sid: string, mask: number, flags = 0): Ace {
+  return { type: AceType.ACCESS_ALLOWED, flags, mask: mask >>> 0, sid }
 }
 
 /** The access mask of what the kernel would let the acting identity do. */

@@ -21,6 +21,7 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Enumeration, Open } from '../state/open.ts'
 import type { Share } from '../state/server.ts'
 import { Status } from '../status.ts'
+import { isReadable, type Token, tokenOf } from './access-check.ts'
 import { fileAttributesOf, fileTimesOf } from './describe.ts'
 
 /** Clients offer up to 8 MiB; with less they have something to work on while the next part is made. */
@@ -53,17 +54,22 @@ function runQueryDirectory(
   if (request.outputBufferLength < fixedBytes) return fail(Status.INFO_LENGTH_MISMATCH)
   if (!open.grants(FileAccess.READ_DATA)) return fail(Status.ACCESS_DENIED)
   // Two requests on one handle would take each other's entries: they wait for each other.
-  const turn = open.enumerationQueue.then(() => list(open, request))
+  const turn = open.enumerationQueue.then(() => list(context, request))
   open.enumerationQueue = turn.catch(() => undefined)
   return turn
 }
 
-async function list(open: Open, request: QueryDirectoryRequest): Promise<Outcome<QueryDirectoryResponse>> {
+async function list(
+  { open, server, treeConnect }: CommandContext,
+  request: QueryDirectoryRequest,
+): Promise<Outcome<QueryDirectoryResponse>> {
   const enumeration = await enumerationFor(open, request)
   const limitBytes = Math.min(request.outputBufferLength, LONGEST_ANSWER_BYTES)
   const writer = new DirectoryListWriter(request.fileInformationClass, limitBytes)
   const single = (request.flags & QueryDirectoryFlag.RETURN_SINGLE_ENTRY) !== 0
-  const isFull = await fill(enumeration, writer, open.treeConnect.share, single, limitBytes)
+  const { share, admission } = treeConnect
+  const shows = share.hideUnreadable ? readableBy(tokenOf(server, admission)) : showsAll
+  const isFull = await fill(enumeration, writer, { share, shows, single, limitBytes })
   if (writer.count === 0) {
     // 3.3.5.18: an entry that does not fit at all; or nothing (more) matches.
     if (isFull) return fail(Status.BUFFER_OVERFLOW)
@@ -92,13 +98,27 @@ async function enumerationFor(open: Open, request: QueryDirectoryRequest): Promi
   return enumeration
 }
 
+type Filter = (entry: DirectoryEntry) => boolean
+
+const showsAll: Filter = () => true
+
+/** MS-SMB2 2.2.10 SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM: by mode storage has decided, by descriptor we do. */
+function readableBy(token: Token): Filter {
+  return ({ securityDescriptor }) => securityDescriptor === undefined || isReadable(securityDescriptor, token)
+}
+
+interface Filling {
+  readonly share: Share
+  readonly shows: Filter
+  readonly single: boolean
+  readonly limitBytes: number
+}
+
 /** Writes entries until the buffer is full or there are no more. @returns whether an entry was left over */
 async function fill(
   enumeration: Enumeration,
   writer: DirectoryListWriter,
-  share: Share,
-  single: boolean,
-  limitBytes: number,
+  { share, shows, single, limitBytes }: Filling,
 ): Promise<boolean> {
   for (;;) {
     while (enumeration.next < enumeration.pending.length) {
@@ -108,9 +128,10 @@ async function fill(
       if (single) return false
     }
     const count = single ? 1 : Math.min(PAGE_ENTRIES, Math.ceil(limitBytes / LEAST_ENTRY_BYTES))
-    enumeration.pending = await enumeration.cursor.next(count)
+    const page = await enumeration.cursor.next(count)
+    if (page.length === 0) return false
+    enumeration.pending = shows === showsAll ? page : page.filter(shows)
     enumeration.next = 0
-    if (enumeration.pending.length === 0) return false
   }
 }
 

@@ -2,6 +2,8 @@
 
 import type { CommandContext } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
+import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
+import { mapGenericRights } from '../fscc/security-creation.ts'
 import {
   decodeSecurityDescriptor,
   encodeSecurityDescriptor,
@@ -19,9 +21,10 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import type { IdentityMap } from '../state/server.ts'
 import { Status } from '../status.ts'
+import { tokenOf } from './access-check.ts'
 import { defaultSecurityDescriptor } from './default-security.ts'
 
-const { OWNER, GROUP, DACL, SACL, LABEL } = SecurityInformation
+const { OWNER, GROUP, DACL, SACL, LABEL, ATTRIBUTE, SCOPE } = SecurityInformation
 
 /** The descriptor that holds for an open's file: the stored one, or that of owner and mode. */
 export async function effectiveSecurity(open: Open, identities: IdentityMap): Promise<SecurityDescriptor> {
@@ -39,8 +42,8 @@ export async function querySecurity(
   if (open.isPipe) return fail(Status.NOT_SUPPORTED)
   const wanted = request.additionalInformation
   const needed =
-    (wanted & (OWNER | GROUP | DACL | LABEL) ? FileAccess.READ_CONTROL : 0) |
-    (wanted & SACL ? FileAccess.ACCESS_SYSTEM_SECURITY : 0)
+    (wanted & (OWNER | GROUP | DACL | LABEL | ATTRIBUTE) ? FileAccess.READ_CONTROL : 0) |
+    (wanted & (SACL | SCOPE) ? FileAccess.ACCESS_SYSTEM_SECURITY : 0)
   if (!open.grants(needed)) return fail(Status.ACCESS_DENIED)
   const descriptor = await effectiveSecurity(open, server.identities)
   const output = encodeSecurityDescriptor(selectSecurity(descriptor, wanted))
@@ -51,27 +54,47 @@ export async function querySecurity(
   return ok({ output })
 }
 
+/** MS-SMB2 3.3.5.21.3: the right that each part takes. */
+function neededToSet(parts: number): number {
+  return (
+    (parts & (OWNER | GROUP | LABEL) ? FileAccess.WRITE_OWNER : 0) |
+    (parts & (DACL | ATTRIBUTE) ? FileAccess.WRITE_DAC : 0) |
+    (parts & (SACL | SCOPE) ? FileAccess.ACCESS_SYSTEM_SECURITY : 0)
+  )
+}
+
 export async function setSecurity(
   context: CommandContext,
   request: SetInfoRequest,
 ): Promise<Outcome<EmptyBody>> {
-  const { open, server } = context
+  const { open, server, connection } = context
   if (open.isPipe) return fail(Status.NOT_SUPPORTED)
   const parts = request.additionalInformation
-  const needed =
-    (parts & (OWNER | GROUP) ? FileAccess.WRITE_OWNER : 0) |
-    (parts & DACL ? FileAccess.WRITE_DAC : 0) |
-    (parts & SACL ? FileAccess.ACCESS_SYSTEM_SECURITY : 0)
-  if (!open.grants(needed)) return fail(Status.ACCESS_DENIED)
-  const update = decodeSecurityDescriptor(request.input)
+  if (!open.grants(neededToSet(parts))) return fail(Status.ACCESS_DENIED)
+  const update = mapGenericRights(decodeSecurityDescriptor(request.input))
   // fruit.md section 1: recent macOS sends an empty list, which would lock everyone out of the file.
-  if ((parts & DACL) !== 0 && update.dacl !== null && update.dacl?.aces.length === 0) return ok({})
+  const isEmpty = update.dacl !== null && update.dacl?.aces.length === 0
+  if (connection.negotiatedAapl && (parts & DACL) !== 0 && isEmpty) return ok({})
   const existing = await effectiveSecurity(open, server.identities)
+  if ((parts & OWNER) !== 0 && !mayOwn(context, existing, update)) return fail(Status.INVALID_OWNER)
   const merged = encodeSecurityDescriptor(mergeSecurity(existing, update, parts))
   if (merged.length > MAXIMUM_SECURITY_DESCRIPTOR_BYTES) return fail(Status.INVALID_SECURITY_DESCR)
   await takeOwnership(open, existing, update, parts, server.identities)
   await open.file.handle.setSecurityDescriptor(merged)
+  const { root, path } = open.file.shared
+  server.changes.publish(root, path, NotifyAction.MODIFIED, NotifyFilter.SECURITY)
   return ok({})
+}
+
+/** MS-DTYP 2.4.6: files are given away only to whom the token speaks for, or with a privilege. */
+function mayOwn(
+  { server, treeConnect }: CommandContext,
+  existing: SecurityDescriptor,
+  update: SecurityDescriptor,
+): boolean {
+  if (update.owner === undefined || update.owner === existing.owner) return true
+  const token = tokenOf(server, treeConnect.admission)
+  return token.isPrivileged || token.sids.has(update.owner)
 }
 
 /** An owner or group that is a local account's becomes the file's, so that the kernel agrees. */

@@ -1,6 +1,6 @@
 /** MS-FSA 2.1.5.15.3, 2.1.5.15.4: FileDispositionInformation and its Ex form: marking a file for deletion. */
 
-import type { FileHandle } from '../../../storage/file-system.ts'
+import type { FileHandle, FileStat } from '../../../storage/file-system.ts'
 import { FileAttribute } from '../fscc/attributes.ts'
 import { DispositionFlag } from '../fscc/file-information-set.ts'
 import type { EmptyBody } from '../messages/empty-body.ts'
@@ -23,11 +23,25 @@ export function setDisposition(
 export function setDispositionEx(server: Server, open: Open, flags: number): Promise<Outcome<EmptyBody>> {
   const ignoresReadonly = (flags & DispositionFlag.IGNORE_READONLY_ATTRIBUTE) !== 0
   const deletes = (flags & DispositionFlag.DELETE) !== 0
-  if ((flags & DispositionFlag.ON_CLOSE) !== 0) {
-    open.deleteOnClose = deletes
-    return Promise.resolve(ok({}))
-  }
+  if ((flags & DispositionFlag.ON_CLOSE) !== 0) return disposeOnClose(open, deletes, ignoresReadonly)
   return dispose(server, open, deletes, ignoresReadonly)
+}
+
+async function disposeOnClose(
+  open: Open,
+  deletes: boolean,
+  ignoresReadonly: boolean,
+): Promise<Outcome<EmptyBody>> {
+  const stat = await open.file.handle.stat()
+  if (deletes && !ignoresReadonly && isKept(open, stat)) return fail(Status.CANNOT_DELETE)
+  open.deleteOnClose = deletes
+  return ok({})
+}
+
+/** MS-FSA 2.1.5.15.3: what is read-only is not deleted, unless the share is set up for it. */
+function isKept(open: Open, { dosAttributes }: FileStat): boolean {
+  const isReadonly = (dosAttributes & FileAttribute.READONLY) !== 0
+  return isReadonly && !open.treeConnect.share.deleteReadonly
 }
 
 async function dispose(
@@ -42,8 +56,7 @@ async function dispose(
     return ok({})
   }
   const stat = await handle.stat()
-  if (!ignoresReadonly && (stat.dosAttributes & FileAttribute.READONLY) !== 0)
-    return fail(Status.CANNOT_DELETE)
+  if (!ignoresReadonly && isKept(open, stat)) return fail(Status.CANNOT_DELETE)
   if (open.pathName === '') return fail(Status.CANNOT_DELETE)
   if (stat.type === 'directory' && stream === '' && !(await isEmpty(handle))) {
     return fail(Status.DIRECTORY_NOT_EMPTY)

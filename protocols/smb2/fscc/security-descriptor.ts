@@ -155,7 +155,7 @@ export function selectSecurity(
 
 /**
  * What is stored after a SET of some parts: those that `securityInformation` names come from `update`, the rest
- * from `existing`. A DACL or SACL that is named and absent from the update is removed.
+ * from `existing`. A DACL that is named and absent from the update becomes NULL, a SACL is removed.
  */
 export function mergeSecurity(
   existing: SecurityDescriptor,
@@ -165,7 +165,9 @@ export function mergeSecurity(
   const from = (bit: number): SecurityDescriptor => ((securityInformation & bit) === 0 ? existing : update)
   const owner = from(SecurityInformation.OWNER).owner ?? existing.owner
   const group = from(SecurityInformation.GROUP).group ?? existing.group
-  const { dacl } = from(SecurityInformation.DACL)
+  const setsDacl = (securityInformation & SecurityInformation.DACL) !== 0
+  // MS-DTYP 2.4.6: a list that is not present grants everything, as one that is NULL does.
+  const dacl = setsDacl ? (update.dacl ?? null) : existing.dacl
   const { sacl } = from(SecurityInformation.SACL)
   const replaced = controlOf(securityInformation)
   const control = (existing.control & ~replaced) | (inheritedControl(update.control) & replaced)

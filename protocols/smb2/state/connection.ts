@@ -46,6 +46,8 @@ export class Connection {
   readonly creationTime: number
 
   // ours
+  /** The client asked for Apple's extensions in a create context: it is a Mac. */
+  negotiatedAapl = false
   /** Set when the transport is gone or is to go: nothing more is sent. */
   closed = false
   nextAsyncId = 1n

@@ -49,6 +49,8 @@ export interface Share {
   /** Matches names that are shown as hidden. */
   readonly hidden: ((name: string) => boolean) | undefined
   readonly hideUnreadable: boolean
+  /** Files with the read-only attribute can be deleted. */
+  readonly deleteReadonly: boolean
   readonly followLinks: boolean
   /** @returns undefined when the principal may not connect */
   admit(principal: Principal): Admission | undefined

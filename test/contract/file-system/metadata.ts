@@ -120,6 +120,7 @@ async function securityDescriptor(lab: Lab): Promise<void> {
   t.equal((await lab.open('file')).securityDescriptor, undefined, 'when permissions are wanted')
   const directory = await lab.directory('d')
   await directory.setSecurityDescriptor(descriptor)
+  await inheritance(lab, descriptor)
   t.same(await directory.securityDescriptor(), descriptor)
 }
 
@@ -136,4 +137,42 @@ async function compression(lab: Lab): Promise<void> {
   t.equal((await file.stat()).dosAttributes & DosAttribute.compressed, DosAttribute.compressed)
   await file.setCompressed(false)
   t.equal(await file.compressed(), false)
+}
+
+/** What is made in a directory with a descriptor is made by those who know it. */
+async function inheritance(lab: Lab, above: Buffer): Promise<void> {
+  const { t } = lab
+  const own = Buffer.from([1, 0, 4, 0x80, 7])
+  const create = { mode: 0o644, dosAttributes: 0 }
+  const request = { disposition: 'open-if', read: false, wantPermissions: true } as const
+  for (const heeded of [undefined, own]) {
+    const outcome = await lab.fs.open({
+      ...{
+        ...request,
+        path: 'd/new',
+        identity: undefined,
+        kind: 'any',
+        followLinks: true,
+        write: false,
+      },
+      create: { ...create, ...(heeded !== undefined && { heeded }) },
+    })
+    t.match(outcome, { ok: false, error: 'unheeded', parentDescriptor: above })
+  }
+  t.notOk(await lab.exists('d/new'), 'nothing was made')
+  const heeding = { ...create, heeded: above, securityDescriptor: own }
+  const made = await lab.open('d/new', { ...request, create: heeding })
+  t.match(made, { created: true, fileCreated: true })
+  t.equal(made.parentDescriptor, undefined)
+  t.same(await made.handle.securityDescriptor(), own, 'stored from the beginning')
+  const again = await lab.open('d/new', request)
+  t.same(again.securityDescriptor, own)
+  t.same(again.parentDescriptor, above)
+  const stream = await lab.open('d/new', { ...request, stream: 's', write: true })
+  t.match(stream, { created: true, fileCreated: false }, 'a stream of what is there inherits nothing')
+  await lab.open('d/plain', { disposition: 'create' })
+  const shown = await lab.list('d', { hideUnreadable: true })
+  t.same(shown.find(({ name }) => name === 'new')?.securityDescriptor, own, 'listed where it decides')
+  t.equal(shown.find(({ name }) => name === 'plain')?.securityDescriptor, undefined)
+  t.ok((await lab.list('d')).every((entry) => entry.securityDescriptor === undefined))
 }

@@ -5,6 +5,7 @@ import { FILE_ALL_ACCESS, FILE_GENERIC_READ, FileAccess } from '../../../protoco
 import { AceType, makeAcl } from '../../../protocols/smb2/fscc/acl.ts'
 import { FileAttribute } from '../../../protocols/smb2/fscc/attributes.ts'
 import { CreateAction, CreateDisposition, CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
+import { encodeFullEaList } from '../../../protocols/smb2/fscc/ea.ts'
 import {
   decodeSecurityDescriptor,
   encodeSecurityDescriptor,
@@ -227,8 +228,14 @@ t.test('accounts, modes and security descriptors', async (t) => {
   t.equal(await open(bert, writes), hex(ACCESS_DENIED), 'the kernel has the last word')
   t.equal(await open(anna, reads), hex(ACCESS_DENIED), 'the owner is not named')
   t.equal(await open(anna, FileAccess.WRITE_DAC), OPENED, 'but may always change that')
+  for (const connection of sim.server.connectionList) connection.negotiatedAapl = true
   t.equal(await setDacl(), SUCCESS)
-  t.equal(await open(bert, reads), OPENED, 'an empty list is passed over, as Macs send it')
+  t.equal(await open(bert, reads), OPENED, 'an empty list is passed over from Macs')
+  for (const connection of sim.server.connectionList) connection.negotiatedAapl = false
+  t.equal(await setDacl(), SUCCESS)
+  t.equal(await open(bert, reads), hex(ACCESS_DENIED), 'and taken from others: nobody may do anything')
+  t.equal(await open(anna, FileAccess.WRITE_DAC), OPENED, 'but the owner, who can change that')
+  t.equal(await setDacl([ACCESS_ALLOWED, sid('bert'), FileAccess.GENERIC_ALL]), SUCCESS)
 
   const { fileId } = await bert.create({
     name: 'annas',
@@ -253,18 +260,18 @@ t.test('accounts, modes and security descriptors', async (t) => {
 })
 
 scene(
-  'a client that is gone before its file has a descriptor holds no oplock',
+  'a client that is gone before its file has all its attributes holds no oplock',
   async (t, { sim, anna, bert }) => {
     const first = await bert.create({ name: 'file', desiredAccess: FileAccess.READ_ATTRIBUTES })
     let wake: () => void = () => undefined
     sim.storage.faults.delayNext(
-      'setSecurityDescriptor',
+      'setExtendedAttributes',
       new Promise<void>((resolve) => {
         wake = resolve
       }),
     )
-    const data = encodeSecurityDescriptor({ control: 0, dacl: null })
-    const createContexts = [{ name: CreateContextName.SECURITY_DESCRIPTOR, data }]
+    const data = encodeFullEaList([{ flags: 0, name: 'A', value: Buffer.from('b') }], 64).bytes
+    const createContexts = [{ name: CreateContextName.EXTENDED_ATTRIBUTES, data }]
     const fields = { name: 'file', createContexts, requestedOplockLevel: 9, createDisposition: OVERWRITE }
     anna.send([createRequest(fields)])
     await settled()

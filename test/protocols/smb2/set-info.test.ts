@@ -193,7 +193,9 @@ scene('deletion', async (t, { anna, bert }) => {
   t.equal(await ex(DispositionFlag.DELETE), CANNOT_DELETE)
   t.equal(await ex(DispositionFlag.DELETE | DispositionFlag.IGNORE_READONLY_ATTRIBUTE), SUCCESS)
   t.equal(await ex(0), SUCCESS, 'and back')
-  t.equal(await ex(DispositionFlag.DELETE | DispositionFlag.ON_CLOSE), SUCCESS)
+  const onClose = DispositionFlag.DELETE | DispositionFlag.ON_CLOSE
+  t.equal(await ex(onClose), CANNOT_DELETE)
+  t.equal(await ex(onClose | DispositionFlag.IGNORE_READONLY_ATTRIBUTE), SUCCESS)
   await anna.close(readonly.fileId)
   t.notOk(await exists(anna, 'readonly'))
 

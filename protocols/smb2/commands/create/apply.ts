@@ -1,13 +1,12 @@
-/** MS-SMB2 3.3.5.9.1, 3.3.5.9.2, 3.3.5.9.3: what create contexts and options give a file that was just made. */
+/** MS-SMB2 3.3.5.9.1, 3.3.5.9.3: what create contexts and options give a file that was just made. */
 
 import type { FileStat } from '../../../../storage/file-system.ts'
 import { CreateAction, CreateOption } from '../../fscc/create-options.ts'
-import { decodeSecurityDescriptor, encodeSecurityDescriptor } from '../../fscc/security-descriptor.ts'
 import type { CreateRequest } from '../../messages/create.ts'
 import type { RequestedContexts } from './contexts.ts'
 import type { OpenedFile } from './open-file.ts'
 
-/** Applies ExtA, SecD, AlSi and FILE_NO_COMPRESSION. @returns the attributes afterwards */
+/** Applies ExtA, AlSi and FILE_NO_COMPRESSION. @returns the attributes afterwards */
 export async function applyToNewFile(
   { handle, stat, createAction }: OpenedFile,
   request: CreateRequest,
@@ -15,17 +14,12 @@ export async function applyToNewFile(
   hasCompression: boolean,
 ): Promise<FileStat> {
   if (createAction === CreateAction.OPENED) return stat
-  const { extendedAttributes, securityDescriptor, allocationSize } = contexts
+  const { extendedAttributes, allocationSize } = contexts
   const noCompression = (request.createOptions & CreateOption.NO_COMPRESSION) !== 0
   let changed = false
   if (extendedAttributes.length > 0) {
     await handle.setExtendedAttributes(extendedAttributes)
     changed = true
-  }
-  if (securityDescriptor !== undefined) {
-    // Written anew from what was understood, so that nothing malformed is ever stored.
-    const descriptor = decodeSecurityDescriptor(securityDescriptor)
-    await handle.setSecurityDescriptor(encodeSecurityDescriptor(descriptor))
   }
   if (allocationSize !== undefined && allocationSize > 0 && stat.type === 'file') {
     await handle.setAllocation(allocationSize)

@@ -15,7 +15,7 @@ import { Status } from '../../status.ts'
 export interface RequestedContexts {
   /** ExtA */
   readonly extendedAttributes: readonly FullEa[]
-  /** SecD: self-relative, checked when it is applied. */
+  /** SecD: self-relative, checked when a file is made with it. */
   readonly securityDescriptor: Buffer | undefined
   /** AlSi, bytes. */
   readonly allocationSize: number | undefined

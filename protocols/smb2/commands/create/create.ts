@@ -26,7 +26,7 @@ import { type OpenedFile, type OpenResult, openFile } from './open-file.ts'
 import { grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
 import { registerOpen, tooManyOpens } from './register.ts'
-import { validateCreate } from './validate.ts'
+import { validateCreate, validateKind } from './validate.ts'
 
 export const create = command<CreateResponse, CreateRequest>({
   code: Command.CREATE,
@@ -55,6 +55,8 @@ async function createOnDiskShare(
 ): Promise<Outcome<CreateResponse>> {
   const name = parseName(request.name)
   if (typeof name === 'number') return fail(name)
+  const mismatch = validateKind(request, name)
+  if (mismatch !== undefined) return fail(mismatch)
   const contexts = readContexts(request.createContexts)
   // A directory has no snapshots: whatever time is asked for, nothing is there.
   if (contexts.timewarp !== undefined && contexts.timewarp !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND)
@@ -63,7 +65,10 @@ async function createOnDiskShare(
     context,
     request,
     contexts,
-    await openFile(context, { name, desiredAccess, request, attempt: 0 }),
+    await openFile(context, {
+      ...{ name, desiredAccess, request, attempt: 0 },
+      securityDescriptor: contexts.securityDescriptor,
+    }),
   )
 }
 

@@ -14,13 +14,13 @@ export interface ParsedName {
   readonly path: string
   /** Name of a named stream; '' for the file itself. */
   readonly stream: string
-  /** `dir::$INDEX_ALLOCATION` means the directory. */
-  readonly isDirectoryIndex: boolean
+  /** `dir::$INDEX_ALLOCATION` means the directory, `file::$DATA` the data of a file. */
+  readonly unnamedType: 'index' | 'data' | undefined
 }
 
 /** @returns the status that refuses the name, when it cannot be one */
 export function parseName(name: string): ParsedName | NtStatus {
-  if (name === '') return { path: '', stream: '', isDirectoryIndex: false }
+  if (name === '') return { path: '', stream: '', unnamedType: undefined }
   // 3.3.5.9: a name that begins with a separator is not relative to the share.
   if (name.startsWith('\\')) return Status.INVALID_PARAMETER
   if (name.length > MAXIMUM_PATH_UNITS) return Status.OBJECT_NAME_INVALID
@@ -37,7 +37,7 @@ export function parseName(name: string): ParsedName | NtStatus {
   const isRootStream = fileName === '' && components.length === 0 && colon === 0
   if (!isRootStream && componentError(fileName) !== undefined) return Status.OBJECT_NAME_INVALID
   const path = isRootStream ? '' : [...components, fileName].join('/')
-  return colon < 0 ? { path, stream: '', isDirectoryIndex: false } : withStream(path, last.slice(colon + 1))
+  return colon < 0 ? { path, stream: '', unnamedType: undefined } : withStream(path, last.slice(colon + 1))
 }
 
 /** What follows the first colon: `stream`, `stream:$DATA`, `:$DATA` or `:$INDEX_ALLOCATION`. */
@@ -46,14 +46,12 @@ function withStream(path: string, text: string): ParsedName | NtStatus {
   if (more.length > 0) return Status.OBJECT_NAME_INVALID
   const upperType = type?.toUpperCase()
   if (stream === '') {
-    if (upperType === TYPE_INDEX) return { path, stream: '', isDirectoryIndex: true }
-    return upperType === TYPE_DATA
-      ? { path, stream: '', isDirectoryIndex: false }
-      : Status.OBJECT_NAME_INVALID
+    if (upperType === TYPE_INDEX) return { path, stream: '', unnamedType: 'index' }
+    return upperType === TYPE_DATA ? { path, stream: '', unnamedType: 'data' } : Status.OBJECT_NAME_INVALID
   }
   if (upperType !== undefined && upperType !== TYPE_DATA) return Status.OBJECT_NAME_INVALID
   if (streamNameError(stream) !== undefined) return Status.OBJECT_NAME_INVALID
-  return { path, stream, isDirectoryIndex: false }
+  return { path, stream, unnamedType: undefined }
 }
 
 /** The name as clients write it, from storage's path. */

@@ -1,25 +1,27 @@
 /** MS-FSA 2.1.5.1: opening or creating a file, directory or stream: storage first, then access, then sharing. */
 
-import type { StorageErrorCode } from '../../../../storage/errors.ts'
-import type {
-  Disposition,
-  FileHandle,
-  FileStat,
-  FileSystem,
-  OpenOutcome,
-} from '../../../../storage/file-system.ts'
+import type { FileHandle, FileStat } from '../../../../storage/file-system.ts'
 import type { CommandContext } from '../../context.ts'
 import { FILE_ALL_ACCESS, FileAccess } from '../../fscc/access.ts'
-import { FileAttribute, SETTABLE_FILE_ATTRIBUTES } from '../../fscc/attributes.ts'
+import { FileAttribute } from '../../fscc/attributes.ts'
 import { CreateAction, CreateDisposition, CreateOption } from '../../fscc/create-options.ts'
-import type { CreateRequest } from '../../messages/create.ts'
 import type { BreakWait } from '../../state/oplock-breaks.ts'
 import { type NtStatus, Status } from '../../status.ts'
 import { statusOfStorageError } from '../../storage-status.ts'
 import { type AccessFacts, allowedAccess, tokenOf } from '../access-check.ts'
 import { type Claim, claimNode } from '../node-claim.ts'
-import { tunnelledPath } from '../tunnel.ts'
-import type { ParsedName } from './name.ts'
+import {
+  fileSystemOf,
+  isOverwriting,
+  newAttributes,
+  type Opened,
+  type OpenPlan,
+  openInStorage,
+  planned,
+  READS,
+  statusFor,
+  WRITES,
+} from './storage-open.ts'
 
 /** A file that was opened, with its place among other opens. */
 export interface OpenedFile {
@@ -37,21 +39,6 @@ export interface OpenedFile {
   readonly changeMark: number
 }
 
-type Opened = Extract<OpenOutcome, { ok: true }>
-
-/** A CREATE as this file needs it. */
-export interface OpenPlan {
-  readonly name: ParsedName
-  /** Generic bits are mapped already. */
-  readonly desiredAccess: number
-  readonly request: CreateRequest
-  /** Times that it has waited for oplocks. */
-  readonly attempt: number
-}
-
-const WRITES = FileAccess.WRITE_DATA | FileAccess.APPEND_DATA
-const READS = FileAccess.READ_DATA | FileAccess.EXECUTE
-
 /** A CREATE that waits for others' oplocks to be broken. */
 export interface HeldUp {
   readonly wait: BreakWait
@@ -67,126 +54,79 @@ export type OpenResult = OpenedFile | NtStatus | HeldUp
 export async function openFile(context: CommandContext, plan: OpenPlan): Promise<OpenResult> {
   const changeMark = context.server.oplocks.mark()
   const maximum = (plan.desiredAccess & FileAccess.MAXIMUM_ALLOWED) !== 0
+  const { administrator } = context.treeConnect.admission
+  // MS-DTYP 2.5.3.2: SACLs are for those with SeSecurityPrivilege.
+  if ((plan.desiredAccess & FileAccess.ACCESS_SYSTEM_SECURITY) !== 0 && !administrator) {
+    return Status.PRIVILEGE_NOT_HELD
+  }
   const outcome = await openInStorage(context, plan, maximum ? 0 : plan.desiredAccess)
+  if (typeof outcome === 'number') return outcome
   if (!outcome.ok) return statusFor(context, plan, outcome.error)
   const mustBeNew = plan.request.createDisposition === CreateDisposition.CREATE
   if (mustBeNew && !outcome.created) return abandon(outcome.handle, Status.OBJECT_NAME_COLLISION)
-  const allowed = outcome.created
-    ? (FILE_ALL_ACCESS & context.treeConnect.maximalAccess) >>> 0
-    : allowedOn(context, outcome)
+  const allowed = allowedOn(context, outcome)
   const explicit = plan.desiredAccess & ~FileAccess.MAXIMUM_ALLOWED
-  const granted = (maximum ? allowed | explicit : explicit) >>> 0
-  const refusal = refuse(plan, outcome, allowed, granted)
-  if (refusal !== undefined) return abandon(outcome.handle, refusal)
+  // MS-FSA 2.1.5.1.1: whoever makes a file may do all with it, until it is opened anew.
+  const most = outcome.fileCreated ? FILE_ALL_ACCESS & context.treeConnect.maximalAccess : allowed
+  const granted = (maximum ? most | explicit : explicit) >>> 0
+  const refusal = refuse(context, plan, outcome, allowed, granted)
+  if (refusal !== undefined) return withdraw(outcome, refusal)
   const opened = maximum ? await reopen(context, plan, outcome, granted) : outcome
   if (typeof opened === 'number') return opened
-  return share(context, plan, { ...opened, created: outcome.created }, { granted, allowed, changeMark })
+  const { created, fileCreated } = outcome
+  return share(context, plan, { ...opened, created, fileCreated }, { granted, allowed, changeMark })
 }
 
-/** What a disposition means for a file that exists, and for one that does not. */
-interface Planned {
-  readonly disposition: Disposition
-  /** An existing file is emptied. */
-  readonly overwrites: boolean
-  /** CreateAction when the file existed. */
-  readonly action: number
-}
-
-const PLANNED: ReadonlyMap<number, Planned> = new Map<number, Planned>([
-  [
-    CreateDisposition.SUPERSEDE,
-    { disposition: 'open-if', overwrites: true, action: CreateAction.SUPERSEDED },
-  ],
-  [CreateDisposition.OPEN, { disposition: 'open', overwrites: false, action: CreateAction.OPENED }],
-  [CreateDisposition.CREATE, { disposition: 'create', overwrites: false, action: CreateAction.CREATED }],
-  [CreateDisposition.OPEN_IF, { disposition: 'open-if', overwrites: false, action: CreateAction.OPENED }],
-  [CreateDisposition.OVERWRITE, { disposition: 'open', overwrites: true, action: CreateAction.OVERWRITTEN }],
-  [
-    CreateDisposition.OVERWRITE_IF,
-    { disposition: 'open-if', overwrites: true, action: CreateAction.OVERWRITTEN },
-  ],
-])
-
-function planned(request: CreateRequest): Planned {
-  const entry = PLANNED.get(request.createDisposition)
-  if (entry === undefined) throw new Error('the disposition was not validated')
-  return entry
-}
-
-function isOverwriting(request: CreateRequest): boolean {
-  return planned(request).overwrites
-}
-
-function fileSystemOf({ treeConnect }: CommandContext): FileSystem {
-  const { fileSystem } = treeConnect.share
-  if (fileSystem === undefined) throw new Error('a disk share has a file system')
-  return fileSystem
-}
-
-/** One trip to storage. On a read-only share nothing is created. */
-async function openInStorage(context: CommandContext, plan: OpenPlan, access: number): Promise<OpenOutcome> {
-  const { share, admission } = context.treeConnect
-  const { request, name } = plan
-  const isDirectory = (request.createOptions & CreateOption.DIRECTORY_FILE) !== 0 || name.isDirectoryIndex
-  const isFile = (request.createOptions & CreateOption.NON_DIRECTORY_FILE) !== 0
-  const { disposition } = planned(request)
-  return fileSystemOf(context).open({
-    path: disposition === 'open' ? name.path : tunnelledPath(context.server, share, name.path),
-    ...(name.stream === '' ? {} : { stream: name.stream }),
-    identity: admission.identity,
-    disposition: admission.readOnly ? 'open' : disposition,
-    kind: isDirectory ? 'directory' : isFile ? 'file' : 'any',
-    followLinks: share.followLinks && (request.createOptions & CreateOption.OPEN_REPARSE_POINT) === 0,
-    read: (access & READS) !== 0,
-    write: (access & WRITES) !== 0 || isOverwriting(request),
-    create: {
-      mode: isDirectory ? share.directoryMask : share.createMask,
-      dosAttributes: newAttributes(request, isDirectory),
-      ...(share.forcedOwner === undefined ? {} : { owner: share.forcedOwner }),
-    },
-    wantPermissions: true,
-  })
-}
-
-/** MS-FSA 2.1.5.1.1: a new file is marked for archiving. */
-function newAttributes({ fileAttributes }: CreateRequest, isDirectory: boolean): number {
-  return (fileAttributes & SETTABLE_FILE_ATTRIBUTES) | (isDirectory ? 0 : FileAttribute.ARCHIVE)
-}
-
-/** What cannot be made on a read-only share is refused, rather than not found. */
-function statusFor(context: CommandContext, plan: OpenPlan, error: StorageErrorCode): NtStatus {
-  const status = statusOfStorageError(error)
-  const creates = plan.request.createDisposition !== CreateDisposition.OPEN
-  const isMissing = status === Status.OBJECT_NAME_NOT_FOUND
-  return context.treeConnect.admission.readOnly && creates && isMissing ? Status.ACCESS_DENIED : status
+/** A stream that was made on the way, and then refused, goes again. */
+async function withdraw({ handle, created }: Opened, status: NtStatus): Promise<NtStatus> {
+  try {
+    if (created) await handle.remove()
+  } finally {
+    await handle.close()
+  }
+  return status
 }
 
 function factsOf(outcome: Opened): AccessFacts {
   if (outcome.permissions === undefined) throw new Error('storage was asked for permissions')
-  return { permissions: outcome.permissions, securityDescriptor: outcome.securityDescriptor }
+  const { permissions, securityDescriptor, parentDescriptor, stream } = outcome
+  // A named stream has no entry of its own: who writes the file removes it.
+  const remove = stream === undefined ? permissions.remove : permissions.write
+  return { permissions: { ...permissions, remove }, securityDescriptor, parentDescriptor }
 }
 
-function allowedOn(context: CommandContext, outcome: Opened): number {
-  const { server, treeConnect } = context
-  const token = tokenOf(treeConnect.admission.identity, server.self, server.identities)
-  return allowedAccess(factsOf(outcome), treeConnect.admission, token, treeConnect.maximalAccess)
+function allowedOn({ server, treeConnect }: CommandContext, outcome: Opened): number {
+  const { admission, maximalAccess } = treeConnect
+  if (outcome.fileCreated && outcome.securityDescriptor === undefined) {
+    return (FILE_ALL_ACCESS & maximalAccess) >>> 0
+  }
+  return allowedAccess(factsOf(outcome), () => tokenOf(server, admission), maximalAccess)
 }
 
 /** MS-FSA 2.1.5.1.2: what an existing file refuses. */
-function refuse(plan: OpenPlan, outcome: Opened, allowed: number, granted: number): NtStatus | undefined {
-  if (outcome.created) return undefined
+function refuse(
+  { treeConnect }: CommandContext,
+  plan: OpenPlan,
+  outcome: Opened,
+  allowed: number,
+  granted: number,
+): NtStatus | undefined {
+  if (outcome.fileCreated) return undefined
   const { request } = plan
   const isDirectory = outcome.stat.type === 'directory' && plan.name.stream === ''
   const overwrites = isOverwriting(request)
   if (isDirectory && overwrites) return Status.ACCESS_DENIED
-  const checked = overwrites ? granted | FileAccess.WRITE_DATA : granted
+  // A new stream is a change of the file that is there.
+  const checked = overwrites || outcome.created ? granted | FileAccess.WRITE_DATA : granted
   if ((checked & ~allowed & ~FileAccess.ACCESS_SYSTEM_SECURITY) !== 0) return Status.ACCESS_DENIED
   if (isDirectory) return undefined
   const { dosAttributes } = outcome.stat
   if ((dosAttributes & FileAttribute.READONLY) !== 0) {
     if ((granted & WRITES) !== 0 || overwrites) return Status.ACCESS_DENIED
-    if ((request.createOptions & CreateOption.DELETE_ON_CLOSE) !== 0) return Status.CANNOT_DELETE
+    const deletes = (request.createOptions & CreateOption.DELETE_ON_CLOSE) !== 0
+    if (deletes && !treeConnect.share.deleteReadonly) return Status.CANNOT_DELETE
   }
+  if (outcome.created) return undefined
   // MS-FSA 2.1.5.1.2: hidden and system files are overwritten only by those who know that they are.
   const kept = FileAttribute.HIDDEN | FileAttribute.SYSTEM
   return overwrites && (dosAttributes & kept & ~request.fileAttributes) !== 0
@@ -210,6 +150,7 @@ async function reopen(
   await first.handle.close()
   const request = { ...plan.request, createDisposition: CreateDisposition.OPEN }
   const second = await openInStorage(context, { ...plan, request }, granted)
+  if (typeof second === 'number') return second
   return second.ok ? second : statusOfStorageError(second.error)
 }
 

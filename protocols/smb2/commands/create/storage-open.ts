@@ -1,0 +1,158 @@
+/** MS-FSA 2.1.5.1: from a CREATE Request to what storage is asked, and back to a status. */
+
+import type { StorageErrorCode } from '../../../../storage/errors.ts'
+import type { Disposition, FileSystem, OpenOutcome, OpenRequest } from '../../../../storage/file-system.ts'
+import type { CommandContext } from '../../context.ts'
+import { FileAccess } from '../../fscc/access.ts'
+import { FileAttribute, SETTABLE_FILE_ATTRIBUTES } from '../../fscc/attributes.ts'
+import { CreateAction, CreateDisposition, CreateOption } from '../../fscc/create-options.ts'
+import type { CreateRequest } from '../../messages/create.ts'
+import type { Share } from '../../state/server.ts'
+import { type NtStatus, Status } from '../../status.ts'
+import { statusOfStorageError } from '../../storage-status.ts'
+import { tunnelledPath } from '../tunnel.ts'
+import { type Inheritance, inheritanceOf } from './inheritance.ts'
+import type { ParsedName } from './name.ts'
+
+export type Opened = Extract<OpenOutcome, { ok: true }>
+
+/** A CREATE as this file needs it. */
+export interface OpenPlan {
+  readonly name: ParsedName
+  /** Generic bits are mapped already. */
+  readonly desiredAccess: number
+  readonly request: CreateRequest
+  /** SMB2_CREATE_SD_BUFFER: for a file that is made. */
+  readonly securityDescriptor: Buffer | undefined
+  /** Times that it has waited for oplocks. */
+  readonly attempt: number
+}
+
+export const WRITES = FileAccess.WRITE_DATA | FileAccess.APPEND_DATA
+export const READS = FileAccess.READ_DATA | FileAccess.EXECUTE
+
+/** What a disposition means for a file that exists, and for one that does not. */
+interface Planned {
+  readonly disposition: Disposition
+  /** An existing file is emptied. */
+  readonly overwrites: boolean
+  /** CreateAction when the file existed. */
+  readonly action: number
+}
+
+const PLANNED: ReadonlyMap<number, Planned> = new Map<number, Planned>([
+  [
+    CreateDisposition.SUPERSEDE,
+    { disposition: 'open-if', overwrites: true, action: CreateAction.SUPERSEDED },
+  ],
+  [CreateDisposition.OPEN, { disposition: 'open', overwrites: false, action: CreateAction.OPENED }],
+  [CreateDisposition.CREATE, { disposition: 'create', overwrites: false, action: CreateAction.CREATED }],
+  [CreateDisposition.OPEN_IF, { disposition: 'open-if', overwrites: false, action: CreateAction.OPENED }],
+  [CreateDisposition.OVERWRITE, { disposition: 'open', overwrites: true, action: CreateAction.OVERWRITTEN }],
+  [
+    CreateDisposition.OVERWRITE_IF,
+    { disposition: 'open-if', overwrites: true, action: CreateAction.OVERWRITTEN },
+  ],
+])
+
+export function planned(request: CreateRequest): Planned {
+  const entry = PLANNED.get(request.createDisposition)
+  if (entry === undefined) throw new Error('the disposition was not validated')
+  return entry
+}
+
+export function isOverwriting(request: CreateRequest): boolean {
+  return planned(request).overwrites
+}
+
+export function fileSystemOf({ treeConnect }: CommandContext): FileSystem {
+  const { fileSystem } = treeConnect.share
+  if (fileSystem === undefined) throw new Error('a disk share has a file system')
+  return fileSystem
+}
+
+/** Times that one CREATE finds another descriptor on the directory than the moment before. */
+const MAXIMUM_DESCRIPTOR_CHANGES = 4
+
+/** One trip to storage, or two where the directory has a descriptor from which the new file's is made. */
+export async function openInStorage(
+  context: CommandContext,
+  plan: OpenPlan,
+  access: number,
+): Promise<OpenOutcome | NtStatus> {
+  const isDirectory = wantsDirectory(plan)
+  let parent: Buffer | undefined
+  for (let changes = 0; changes <= MAXIMUM_DESCRIPTOR_CHANGES; changes++) {
+    const inheritance = inheritanceOf(context, plan.securityDescriptor, parent, isDirectory)
+    if (typeof inheritance === 'number') return inheritance
+    const outcome = await fileSystemOf(context).open(storageRequest(context, plan, access, inheritance))
+    if (!outcome.ok && outcome.error === 'unheeded') {
+      parent = outcome.parentDescriptor
+    } else if (outcome.ok && outcome.fileCreated && inheritance.securityDescriptor !== undefined) {
+      return { ...outcome, securityDescriptor: inheritance.securityDescriptor }
+    } else {
+      return outcome
+    }
+  }
+  return Status.SHARING_VIOLATION
+}
+
+function wantsDirectory({ request, name }: OpenPlan): boolean {
+  return (request.createOptions & CreateOption.DIRECTORY_FILE) !== 0 || name.unnamedType === 'index'
+}
+
+function storageRequest(
+  context: CommandContext,
+  plan: OpenPlan,
+  access: number,
+  inheritance: Inheritance,
+): OpenRequest {
+  const { share, admission } = context.treeConnect
+  const { request, name } = plan
+  const isDirectory = wantsDirectory(plan)
+  const isFile =
+    (request.createOptions & CreateOption.NON_DIRECTORY_FILE) !== 0 || name.unnamedType === 'data'
+  const { disposition } = planned(request)
+  return {
+    path: disposition === 'open' ? name.path : tunnelledPath(context.server, share, name.path),
+    ...(name.stream === '' ? {} : { stream: name.stream }),
+    identity: admission.identity,
+    disposition: createsNothing(context, plan) ? 'open' : disposition,
+    kind: isDirectory ? 'directory' : isFile ? 'file' : 'any',
+    followLinks: share.followLinks && (request.createOptions & CreateOption.OPEN_REPARSE_POINT) === 0,
+    read: (access & READS) !== 0,
+    write: (access & WRITES) !== 0 || isOverwriting(request),
+    create: {
+      mode: isDirectory ? share.directoryMask : share.createMask,
+      dosAttributes: newAttributes(request, isDirectory),
+      ...(share.forcedOwner === undefined ? {} : { owner: share.forcedOwner }),
+      ...inheritance,
+    },
+    wantPermissions: true,
+  }
+}
+
+/** On a read-only share nothing is made, and nowhere what could not be deleted in the end as it is to be. */
+function createsNothing({ treeConnect }: CommandContext, plan: OpenPlan): boolean {
+  return treeConnect.admission.readOnly || isUndeletable(treeConnect.share, plan)
+}
+
+/** MS-FSA 2.1.5.1.1: FILE_DELETE_ON_CLOSE for a new file that is read-only. */
+function isUndeletable({ deleteReadonly }: Share, { request }: OpenPlan): boolean {
+  const deletes = (request.createOptions & CreateOption.DELETE_ON_CLOSE) !== 0
+  return deletes && !deleteReadonly && (request.fileAttributes & FileAttribute.READONLY) !== 0
+}
+
+/** MS-FSA 2.1.5.1.1: a new file is marked for archiving. */
+export function newAttributes({ fileAttributes }: CreateRequest, isDirectory: boolean): number {
+  return (fileAttributes & SETTABLE_FILE_ATTRIBUTES) | (isDirectory ? 0 : FileAttribute.ARCHIVE)
+}
+
+/** What cannot be made on a read-only share is refused, rather than not found. */
+export function statusFor(context: CommandContext, plan: OpenPlan, error: StorageErrorCode): NtStatus {
+  const status = statusOfStorageError(error)
+  const creates = plan.request.createDisposition !== CreateDisposition.OPEN
+  if (!creates || status !== Status.OBJECT_NAME_NOT_FOUND) return status
+  if (context.treeConnect.admission.readOnly) return Status.ACCESS_DENIED
+  return isUndeletable(context.treeConnect.share, plan) ? Status.CANNOT_DELETE : status
+}
