@@ -2,7 +2,7 @@
 
 import type { RpcAccount, RpcAccounts } from '../../protocols/smb2/rpc/host.ts'
 import type { IdentityMap } from '../../protocols/smb2/state/server.ts'
-import { accountKey } from '../accounts/account.ts'
+import { type Account, accountKey } from '../accounts/account.ts'
 import { unixUserOf } from '../accounts/identity.ts'
 import type { AccountSources } from './shares.ts'
 
@@ -21,26 +21,23 @@ export function createAccountDirectory(
   const inAnyCase = <T>(name: string, find: (name: string) => T | undefined): T | undefined =>
     find(name) ?? find(name.toLowerCase())
 
+  const actsAs = (account: Account): number | undefined =>
+    isRoot ? systemUsers.user(unixUserOf(account))?.uid : ownUid
+
   function uidOf(name: string): number | undefined {
     const account = accounts.all().find((candidate) => accountKey(candidate.name) === accountKey(name))
-    if (account !== undefined && !isRoot) return ownUid
-    if (account !== undefined) return systemUsers.user(unixUserOf(account))?.uid
+    if (account !== undefined) return actsAs(account)
     return inAnyCase(name, (candidate) => systemUsers.user(candidate))?.uid
   }
 
-  /** An account's name, when one alone acts as this system user; otherwise the system's. */
-  function userName(unixName: string): string {
-    const those = accounts.all().filter((account) => unixUserOf(account) === unixName)
-    return those.length === 1 ? (those[0]?.name ?? unixName) : unixName
-  }
-
+  /** Under the name of the one account that acts as it, or of the system when that are several or none. */
   function user(uid: number): RpcAccount | undefined {
-    const unixName = systemUsers.nameOf(uid)
-    if (unixName === undefined) return undefined
-    const name = userName(unixName)
+    const those = accounts.all().filter((account) => actsAs(account) === uid)
+    const systemName = systemUsers.nameOf(uid)
+    const name = those.length === 1 ? those[0]?.name : systemName
     // An account of this name that acts as someone else has it.
-    if (uidOf(name) !== uid) return undefined
-    return { kind: 'user', name, sid: identities.userSid(uid), id: uid, unixName }
+    if (name === undefined || uidOf(name) !== uid) return undefined
+    return { kind: 'user', name, sid: identities.userSid(uid), id: uid, unixName: systemName ?? name }
   }
 
   function group(gid: number): RpcAccount | undefined {

@@ -5,6 +5,7 @@ import type { Account } from '../../server/accounts/account.ts'
 import type { LiveAccounts } from '../../server/accounts/live.ts'
 import { SystemUsers } from '../../server/accounts/system-users.ts'
 import { parseConfiguration } from '../../server/config/parse.ts'
+import { createAccountDirectory } from '../../server/serve/account-directory.ts'
 import { createIdentityMap } from '../../server/serve/identity-map.ts'
 import { createLoginThrottle } from '../../server/serve/login-throttle.ts'
 import { type AccountSources, diskShare, pipeShare } from '../../server/serve/shares.ts'
@@ -78,7 +79,11 @@ async function sourcesFor(isRoot: boolean): Promise<AccountSources> {
     disabled: false,
   })
   const known = new Map(['alice', 'bob', 'ghost'].map((name) => [name, account(name)]))
-  const accounts = { find: (name: string) => known.get(name.toLowerCase()) } as unknown as LiveAccounts
+  known.set('saver', { ...account('Saver'), unixUser: 'backup' })
+  const accounts = {
+    find: (name: string) => known.get(name.toLowerCase()),
+    all: () => [...known.values()],
+  } as unknown as LiveAccounts
   return { accounts, systemUsers, isRoot }
 }
 
@@ -131,6 +136,36 @@ t.test('without root all act as the server', async (t) => {
   const { share } = shareOf('', await sourcesFor(false))
   t.match(share.admit(user('alice')), { identity: undefined, administrator: false })
   t.match(share.admit(user('ghost')), { identity: undefined })
+})
+
+t.test('names of accounts', async (t) => {
+  const identities = createIdentityMap(Buffer.alloc(16))
+  const sources = await sourcesFor(true)
+  const directory = createAccountDirectory(sources, identities, 0)
+  t.equal(directory.domainSid, identities.userSid(0).replace(/-\d+$/, ''))
+  const alice = { kind: 'user', name: 'alice', sid: identities.userSid(1001), id: 1001, unixName: 'alice' }
+  t.same(directory.byName('ALICE'), alice)
+  t.same(directory.bySid(alice.sid), alice)
+  t.same(directory.byUnixName('user', 'alice'), alice)
+  const saver = { kind: 'user', name: 'Saver', sid: identities.userSid(34), id: 34, unixName: 'backup' }
+  for (const name of ['saver', 'backup'])
+    t.same(directory.byName(name), saver, 'its account goes by another name')
+  t.match(directory.byId('user', 65_534), { name: 'nobody' }, 'a user of the system without an account')
+  t.match(directory.byName('Staff'), { kind: 'group', name: 'staff', sid: identities.groupSid(50) })
+  const group = { kind: 'group', name: 'backup (group)', sid: identities.groupSid(34), unixName: 'backup' }
+  t.match(directory.bySid(identities.groupSid(34)), group, 'not to be taken for the user of its name')
+  t.match(directory.byName('BACKUP (group)'), group)
+  t.match(directory.byUnixName('group', 'backup'), group)
+  for (const name of ['ghost', 'stranger', '']) t.equal(directory.byName(name), undefined, name)
+  for (const sid of ['S-1-1-0', identities.userSid(7), identities.groupSid(7), directory.domainSid]) {
+    t.equal(directory.bySid(sid), undefined, sid)
+  }
+  const all = createAccountDirectory(await sourcesFor(false), identities, 1002)
+  t.match(
+    all.byName('alice'),
+    { name: 'bob', sid: identities.userSid(1002) },
+    'without root all are the server',
+  )
 })
 
 t.test('names that a share shows as hidden', async (t) => {

@@ -1,5 +1,8 @@
 /** MS-SMB2 3.3.5.12, 3.3.5.13, 3.3.5.15.10: READ, WRITE and FSCTL_PIPE_TRANSCEIVE on a named pipe. */
 
+import type { PipeInformation } from '../fscc/file-information-query.ts'
+import { decodeSetPipe } from '../fscc/file-information-set.ts'
+import type { EmptyBody } from '../messages/empty-body.ts'
 import { READ_DATA_OFFSET, type ReadRequest, type ReadResponse } from '../messages/read.ts'
 import type { WriteRequest, WriteResponse } from '../messages/write.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
@@ -55,11 +58,11 @@ function nextMessage<Body>(open: Open, maxBytes: number, respond: Respond<Body>)
     }
     return pipe.broken ? fail(Status.PIPE_DISCONNECTED) : undefined
   }
-  return take() ?? waitForMessage(open, () => take() ?? fail(Status.PIPE_EMPTY))
+  return take() ?? (pipe.waits ? waitForMessage(open, take) : fail(Status.PIPE_EMPTY))
 }
 
 /** Answered by the next message, by CANCEL, or by the end of the open, which breaks the pipe. */
-function waitForMessage<Body>(open: Open, take: () => Outcome<Body>): Outcome<Body> {
+function waitForMessage<Body>(open: Open, take: () => Outcome<Body> | undefined): Outcome<Body> {
   let settle: (outcome: Outcome<Body>) => void = () => undefined
   const completion = new Promise<Outcome<Body>>((resolve) => {
     settle = resolve
@@ -70,7 +73,31 @@ function waitForMessage<Body>(open: Open, take: () => Outcome<Body>): Outcome<Bo
     settle(outcome)
   }
   const closed = (): void => end(fail(Status.PIPE_BROKEN))
-  const stop = pipeOf(open).whenReadable(() => end(take()))
+  const stop = pipeOf(open).whenReadable(() => end(take() ?? fail(Status.PIPE_EMPTY)))
   open.onClose.add(closed)
   return { kind: 'pending', completion, cancel: () => end(fail(Status.CANCELLED)) }
+}
+
+const ReadMode = { BYTES: 0, MESSAGES: 1 } as const
+const CompletionMode = { WAIT: 0, AT_ONCE: 1 } as const
+
+/** MS-FSCC 2.4.37 of a pipe. */
+export function pipeInformation(open: Open): PipeInformation {
+  const { readsMessages, waits } = pipeOf(open)
+  return {
+    readMode: readsMessages ? ReadMode.MESSAGES : ReadMode.BYTES,
+    completionMode: waits ? CompletionMode.WAIT : CompletionMode.AT_ONCE,
+  }
+}
+
+/** SET_INFO of the same: how the client wants to read. */
+export function setPipeInformation(open: Open, input: Buffer): Outcome<EmptyBody> {
+  const { readMode, completionMode } = decodeSetPipe(input)
+  if (readMode > ReadMode.MESSAGES || completionMode > CompletionMode.AT_ONCE) {
+    return fail(Status.INVALID_PARAMETER)
+  }
+  const pipe = pipeOf(open)
+  pipe.readsMessages = readMode === ReadMode.MESSAGES
+  pipe.waits = completionMode === CompletionMode.WAIT
+  return ok({})
 }

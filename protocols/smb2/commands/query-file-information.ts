@@ -26,6 +26,7 @@ import type { Server } from '../state/server.ts'
 import { Status } from '../status.ts'
 import { baseNameOf, fileAttributesOf, fileTimesOf } from './describe.ts'
 import { answerWithin } from './output-buffer.ts'
+import { pipeInformation } from './pipe-io.ts'
 
 const UNLIMITED_INSTANCES = 0xffff_ffff
 const PIPE_QUOTA_BYTES = 4096
@@ -152,7 +153,7 @@ async function queryExtendedAttributes(
 function queryPipe(open: Open, request: QueryInfoRequest): Outcome<QueryInfoResponse> {
   switch (request.fileInfoClass) {
     case FileInformationClass.Pipe:
-      return ok({ output: encodePipeInformation({ readMode: 1, completionMode: 0 }) })
+      return ok({ output: encodePipeInformation(pipeInformation(open)) })
     case FileInformationClass.PipeLocal:
       return ok({
         output: encodePipeLocalInformation({

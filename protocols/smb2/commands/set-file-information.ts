@@ -26,6 +26,7 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import { Status } from '../status.ts'
 import { changing } from './caching.ts'
+import { setPipeInformation } from './pipe-io.ts'
 import { setDisposition, setDispositionEx } from './set-disposition.ts'
 import { linkFile, renameFile } from './set-name.ts'
 
@@ -103,6 +104,9 @@ export function setFileInformation(context: CommandContext, request: SetInfoRequ
   const setClass = CLASSES.get(request.fileInfoClass)
   if (minimumBytes === undefined) return fail(Status.INVALID_INFO_CLASS)
   if (request.input.length < minimumBytes) return fail(Status.INFO_LENGTH_MISMATCH)
+  if (open.isPipe && request.fileInfoClass === FileInformationClass.Pipe) {
+    return setPipeInformation(open, request.input)
+  }
   if (setClass === undefined || open.isPipe) return fail(Status.NOT_SUPPORTED)
   if (!open.grants(setClass.access)) return fail(Status.ACCESS_DENIED)
   const result = setClass.set(context, open, request.input)

@@ -48,6 +48,10 @@ export function createPipe(name: string, host: RpcHost): NamedPipe | undefined {
 /** One open of a pipe. The calls are answered at once: what a write asks for can be read as soon as it returns. */
 export class NamedPipe {
   readonly name: string
+  /** MS-FSCC 2.4.37: a READ ends with a message, and tells when it has not taken the whole of it. */
+  readsMessages = true
+  /** A READ without a message waits for one. */
+  waits = true
   readonly #association: RpcAssociation
   #received = Buffer.alloc(0)
   readonly #messages: Buffer[] = []
@@ -140,6 +144,6 @@ export class NamedPipe {
     this.#queuedBytes -= data.length
     if (rest.length > 0) this.#messages[0] = rest
     else this.#messages.shift()
-    return { data, more: rest.length > 0 }
+    return { data, more: this.readsMessages && rest.length > 0 }
   }
 }

@@ -9,10 +9,11 @@ import type { FileId } from '../../../protocols/smb2/messages/structure.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { Writer } from '../../../protocols/wire/writer.ts'
 import { isClean } from '../../sim/sim-checks.ts'
+import { settled } from '../../sim/sim-environment.ts'
 import { createSimServer, type SimServerOptions } from '../../sim/sim-server.ts'
 import { SimClient } from '../../sim/smb2-client.ts'
 import { flushRequest, notifyRequest, queryDirectoryRequest } from '../../sim/smb2-requests.ts'
-import { bindBody, enumeration, NDR_SYNTAX, pdu, request, SRVSVC_SYNTAX } from './rpc/client.ts'
+import { bindBody, enumeration, FIRST, LAST, NDR_SYNTAX, pdu, request, SRVSVC_SYNTAX } from './rpc/client.ts'
 
 const { SUCCESS, BUFFER_OVERFLOW, INVALID_PARAMETER, NOT_SUPPORTED } = Status
 const BIND = 11
@@ -108,6 +109,77 @@ t.test('pipes that there are, and what they are asked', async (t) => {
   t.equal((await wait('srvsvc')).status, SUCCESS)
   t.equal((await wait('spoolss')).status, Status.OBJECT_NAME_NOT_FOUND)
   t.same(sim.complaints, [])
+  await isClean(t, sim)
+})
+
+t.test('what waits on a pipe', async (t) => {
+  const { sim, client } = await onPipes()
+  const fileId = await bind(client)
+  const input = request(NET_SHARE_ENUM, enumeration(1))
+  const transceive = (bytes: Buffer) => client.ioctl(Fsctl.PIPE_TRANSCEIVE, { fileId, input: bytes })
+
+  const first = client.read(fileId, 65_536)
+  const second = client.read(fileId, 65_536)
+  await settled()
+  t.same(client.arrivals.slice(-2), ['READ pending', 'READ pending'])
+  t.equal((await transceive(input)).status, Status.PIPE_BUSY, 'someone else reads')
+  t.equal(await client.write(fileId, input), SUCCESS)
+  const { status, output } = await first
+  t.equal(status, SUCCESS)
+  t.equal(output[2], 2, 'the response')
+  t.equal(await client.write(fileId, input), SUCCESS)
+  t.ok((await second).output.equals(output), 'the next response is for the next reader')
+
+  t.equal(await client.write(fileId, input), SUCCESS)
+  t.equal((await transceive(input)).status, Status.PIPE_BUSY, 'with a response that was not read')
+  const peek = (maxOutputResponse: number) => client.ioctl(Fsctl.PIPE_PEEK, { fileId, maxOutputResponse })
+  t.equal((await peek(15)).status, INVALID_PARAMETER)
+  const peeked = await peek(26)
+  t.equal(peeked.status, BUFFER_OVERFLOW)
+  const words = Array.from({ length: 4 }, (_, i) => peeked.output.readUInt32LE(4 * i))
+  t.same(words, [3, output.length, 1, output.length], 'connected; bytes, messages, and those of the first')
+  t.ok(peeked.output.subarray(16).equals(output.subarray(0, 10)))
+  t.equal((await peek(65_536)).status, SUCCESS)
+  t.ok((await client.read(fileId, 65_536)).output.equals(output), 'nothing was taken')
+  t.same((await peek(16)).output, Buffer.from(`03${'00'.repeat(15)}`, 'hex'), 'an empty pipe')
+
+  // The first of two fragments is answered by nothing; the second by WRITE.
+  const [head, tail] = [input.subarray(24, 32), input.subarray(32)]
+  const half = transceive(request(NET_SHARE_ENUM, head, FIRST))
+  await settled()
+  t.equal(client.arrivals.at(-1), 'IOCTL pending')
+  t.equal(await client.write(fileId, request(NET_SHARE_ENUM, tail, LAST)), SUCCESS)
+  t.ok((await half).output.equals(output))
+
+  const given = client.read(fileId, 100)
+  await settled()
+  client.cancel(client.nextMessageId - 1n)
+  t.equal((await given).status, Status.CANCELLED)
+  const left = client.read(fileId, 100)
+  await settled()
+  t.equal(await client.close(fileId), SUCCESS)
+  t.equal((await left).status, Status.PIPE_BROKEN)
+  t.same(sim.complaints, [])
+  await isClean(t, sim)
+})
+
+t.test('how a pipe is read', async (t) => {
+  const { sim, client } = await onPipes()
+  const fileId = await bind(client)
+  const set = (readMode: number, completionMode: number) => {
+    const input = new Writer(8).u32(readMode).u32(completionMode).finish()
+    return client.setInfo(fileId, { fileInfoClass: FileInformationClass.Pipe, input })
+  }
+  const mode = async () =>
+    (await client.queryInfo(fileId, { fileInfoClass: FileInformationClass.Pipe })).output.toString('hex')
+  t.equal(await mode(), '0100000000000000', 'by messages, waiting for them')
+  t.equal(await set(2, 0), INVALID_PARAMETER)
+  t.equal(await set(0, 2), INVALID_PARAMETER)
+  t.equal(await set(0, 1), SUCCESS)
+  t.equal(await mode(), '0000000001000000')
+  t.equal((await client.read(fileId, 100)).status, Status.PIPE_EMPTY)
+  t.equal(await client.write(fileId, request(NET_SHARE_ENUM, enumeration(1))), SUCCESS)
+  t.equal((await client.read(fileId, 100)).status, SUCCESS, 'a stream of bytes has no messages to be cut')
   await isClean(t, sim)
 })
 
