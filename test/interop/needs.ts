@@ -28,6 +28,8 @@ const program = (name: string, debianPackage = name): Need => ({
 
 export const needs = {
   smbclient: program('smbclient'),
+  rpcclient: program('rpcclient', 'smbclient'),
+  smbcacls: program('smbcacls', 'smbclient'),
   smbtorture: program('smbtorture', 'samba-testsuite'),
   smbd: program('smbd', 'samba'),
   rclone: program('rclone'),

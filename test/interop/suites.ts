@@ -3,6 +3,7 @@
 import { fuzzSuite } from './fuzz.ts'
 import { impacketSuite } from './impacket.ts'
 import { kernelSuite } from './kernel.ts'
+import { namesSuite } from './names.ts'
 import { rcloneSuite } from './rclone.ts'
 import { smbclientSuite } from './smbclient.ts'
 import { smbtortureSuite } from './smbtorture.ts'
@@ -10,6 +11,7 @@ import type { Suite } from './suite.ts'
 
 export const suites: readonly Suite[] = [
   fuzzSuite,
+  namesSuite,
   rcloneSuite,
   impacketSuite,
   smbtortureSuite,
