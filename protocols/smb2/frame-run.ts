@@ -11,6 +11,7 @@ import type { Connection } from './state/connection.ts'
 import type { Request } from './state/request.ts'
 import type { Server } from './state/server.ts'
 import type { Session } from './state/session.ts'
+import { isFull } from './state/usage.ts'
 import { Status } from './status.ts'
 
 type Settled = Exclude<Outcome<unknown>, { kind: 'pending' }>
@@ -101,22 +102,39 @@ export class FrameRun {
 
   /** 3.3.4.2: the last request of a frame gets an interim response; one amid a compound holds up those behind it. */
   #wait(context: CommandContext, pending: Pending): void {
+    if (this.#mayNotWait(context)) return this.#refuseToWait(context, pending)
     const { request } = context
-    if (this.#connection.asyncCommandList.size >= this.#server.limits.asyncCommands) {
-      return this.#refuseToWait(context, pending)
-    }
     request.cancel = pending.cancel
-    if (!context.last) {
-      this.#completion(context, pending).then((outcome) => this.#settle(context, outcome) && this.start())
-      return
-    }
-    this.#goAsync(context)
-    this.#completion(context, pending).then((outcome) => {
-      if (this.#settle(context, outcome)) this.#finish()
+    if (context.last) this.#goAsync(context)
+    this.#waited(context, pending).then((outcome) => {
+      if (!this.#settle(context, outcome)) return
+      if (context.last) this.#finish()
+      else this.start()
     })
   }
 
   /** 3.3.4.2: the server limits these, as a request that waits takes memory, but no credit. */
+  #mayNotWait({ sessionIfAny }: CommandContext): boolean {
+    if (this.#connection.asyncCommandList.size < this.#server.limits.asyncCommands) {
+      return isFull(this.#server, 'pendingRequests', sessionIfAny)
+    }
+    this.#server.usage.refuse('pendingRequests')
+    return true
+  }
+
+  /** Counts the request as long as it waits. */
+  async #waited(context: CommandContext, pending: Pending): Promise<Settled> {
+    const { sessionIfAny: session } = context
+    const count = (by: number): void => {
+      this.#server.usage.pendingRequests += by
+      if (session !== undefined) session.pendingRequests += by
+    }
+    count(1)
+    const outcome = await this.#completion(context, pending)
+    count(-1)
+    return outcome
+  }
+
   #refuseToWait(context: CommandContext, pending: Pending): void {
     pending.cancel()
     this.#completion(context, pending).then((outcome) => {

@@ -33,6 +33,8 @@ export interface ListenOptions {
 export interface Listener {
   /** As bound, `host:port` or `[v6]:port`. */
   readonly addresses: readonly string[]
+  /** Connections there are, and how many were turned away since there were too many. */
+  connections(): { readonly used: number; readonly refused: number }
   /** Stops accepting and closes the connections, each after its requests under way were answered and sent. */
   close(): Promise<void>
 }
@@ -49,6 +51,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   }
   return {
     addresses: servers.map(boundAddress),
+    connections: () => connections.counts(),
     async close() {
       for (const server of servers) server.close()
       await connections.drain()
@@ -85,6 +88,7 @@ class ConnectionTable {
   readonly #connections = new Set<ServedConnection>()
   readonly #perAddress = new Map<string, number>()
   #closing = false
+  #refused = 0
 
   constructor(options: ListenOptions) {
     const { engine, format, pool } = options
@@ -109,6 +113,7 @@ class ConnectionTable {
       ofAddress >= maximumConnectionsPerAddress
     // A peer that is gone already has no address.
     if (isFull || address === '') {
+      if (isFull && !this.#closing) this.#refused++
       socket.destroy()
       return
     }
@@ -125,6 +130,10 @@ class ConnectionTable {
     const left = (this.#perAddress.get(address) ?? 1) - 1
     if (left === 0) this.#perAddress.delete(address)
     else this.#perAddress.set(address, left)
+  }
+
+  counts(): { used: number; refused: number } {
+    return { used: this.#connections.size, refused: this.#refused }
   }
 
   async drain(): Promise<void> {

@@ -10,12 +10,13 @@ import type { FileSystem } from '../../storage/file-system.ts'
 import { createPosixFileSystem } from '../../storage/posix/file-system.ts'
 import { createWorkerPool, type WorkerPool } from '../../storage/posix/worker-pool.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
+import type { ServerUsage } from '../status/server-status.ts'
 import { servedShares } from './not-built.ts'
 import type { RunningServer, StartOptions, StartServer } from './running-server.ts'
 import { serverGuid } from './server-guid.ts'
 import { diskShare, pipeShare } from './shares.ts'
 import { closeFileById, closeSessionById, createSmbEngine, createSmbServer, shareList } from './smb-server.ts'
-import { smbStatus } from './smb-status.ts'
+import { smbStatus, smbUsage } from './smb-status.ts'
 
 /** The storage of all shares: one file system for each served folder, kept over reloads. */
 class ShareStorage {
@@ -127,6 +128,7 @@ function runningServer(
       served = servedShares(configuration)
     },
     status: () => smbStatus(server),
+    usage: () => usage(options, server, listener),
     closeSession: (id) => closeSessionById(server, id),
     closeFile: (id) => closeFileById(server, id),
     async close() {
@@ -136,4 +138,10 @@ function runningServer(
       await storage.close()
     },
   }
+}
+
+function usage({ configuration }: StartOptions, server: Server, listener: Listener): ServerUsage {
+  const { limits, totals } = smbUsage(server)
+  const limit = configuration.smb.maxConnections
+  return { limits: [{ what: 'connections', limit, ...listener.connections() }, ...limits], totals }
 }

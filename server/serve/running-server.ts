@@ -4,7 +4,7 @@ import type { LiveAccounts } from '../accounts/live.ts'
 import type { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
-import type { ServerStatus } from '../status/server-status.ts'
+import type { ServerStatus, ServerUsage } from '../status/server-status.ts'
 
 export interface StartOptions {
   readonly configuration: Configuration
@@ -37,6 +37,7 @@ export interface RunningServer {
   /** Takes over shares and users; sessions stay. Rejects when it cannot, and then nothing has changed. */
   reload(configuration: Configuration): Promise<void>
   status(): ServerStatus
+  usage(): ServerUsage
   /** @returns false when there is no such session */
   closeSession(id: string): boolean
   /** @returns false when there is no such open */

@@ -17,6 +17,7 @@ import {
   type ServerSettings,
   type Share,
 } from '../../protocols/smb2/state/server.ts'
+import { Usage } from '../../protocols/smb2/state/usage.ts'
 import type { Engine, Environment } from '../../protocols/transport/engine.ts'
 import { filetimeOfMilliseconds } from '../../protocols/wire/filetime.ts'
 import type { Identity } from '../../storage/file-system.ts'
@@ -57,6 +58,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
   const identities = createIdentityMap(serverGuid)
   return {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
+    usage: new Usage(),
     serverGuid,
     serverStartTime: filetimeOfMilliseconds(environment.now()),
     settings: settingsOf(configuration),

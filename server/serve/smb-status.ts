@@ -5,7 +5,14 @@ import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import type { Open } from '../../protocols/smb2/state/open.ts'
 import type { Server } from '../../protocols/smb2/state/server.ts'
 import type { Session } from '../../protocols/smb2/state/session.ts'
-import type { OpenStatus, ServerStatus, SessionStatus, TreeConnectStatus } from '../status/server-status.ts'
+import { LIMITED, type Limited, usageOf } from '../../protocols/smb2/state/usage.ts'
+import type {
+  OpenStatus,
+  ServerStatus,
+  ServerUsage,
+  SessionStatus,
+  TreeConnectStatus,
+} from '../status/server-status.ts'
 
 const MILLISECONDS_PER_SECOND = 1000
 
@@ -27,6 +34,23 @@ export function smbStatus(server: Server): ServerStatus {
     opens: Array.from(server.globalOpenTable.values(), (open) => openStatus(server, open)),
     totals: { ...server.counters },
   }
+}
+
+/** As the metrics name them. */
+const LIMIT_NAMES: Readonly<Record<Limited, string>> = {
+  sessions: 'sessions',
+  treeConnects: 'tree_connects',
+  opens: 'open_files',
+  locks: 'locks',
+  pendingRequests: 'pending_requests',
+}
+
+export function smbUsage(server: Server): ServerUsage {
+  const limits = LIMITED.map((what) => ({
+    ...{ what: LIMIT_NAMES[what], ...usageOf(server, what) },
+    refused: server.usage.refused.get(what) ?? 0,
+  }))
+  return { limits, totals: { ...server.counters } }
 }
 
 export function sessionIdText(session: Session): string {

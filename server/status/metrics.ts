@@ -1,7 +1,7 @@
 /** Prometheus metrics, filled from the server's status when they are asked for. */
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { ServerStatus, ServerTotals } from './server-status.ts'
+import type { LimitStatus, ServerTotals, ServerUsage } from './server-status.ts'
 
 export interface ShareSpace {
   readonly name: string
@@ -12,19 +12,17 @@ export interface ShareSpace {
 }
 
 export interface MetricsSource {
-  status(): ServerStatus
+  usage(): ServerUsage
   space(): Promise<readonly ShareSpace[]>
 }
 
-const GAUGES: readonly [name: string, help: string, read: (status: ServerStatus) => number][] = [
-  ['poolhouse_sessions', 'Sessions that are logged in', (status) => status.sessions.length],
-  ['poolhouse_tree_connects', 'Shares in use by sessions', (status) => status.treeConnects.length],
-  ['poolhouse_open_files', 'Open files and directories', (status) => status.opens.length],
-  [
-    'poolhouse_locks',
-    'Byte-range locks',
-    (status) => status.opens.reduce((sum, open) => sum + open.locks, 0),
-  ],
+const GAUGES: readonly [what: string, help: string][] = [
+  ['connections', 'Connections of clients'],
+  ['sessions', 'Sessions that are logged in'],
+  ['tree_connects', 'Shares in use by sessions'],
+  ['open_files', 'Open files and directories'],
+  ['locks', 'Byte-range locks'],
+  ['pending_requests', 'Requests that wait for other clients'],
 ]
 
 const COUNTERS: readonly [name: string, help: string, key: keyof ServerTotals][] = [
@@ -40,13 +38,11 @@ export function createMetrics(source: MetricsSource): Registry {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  for (const [name, help, read] of GAUGES) {
+  for (const [what, help] of GAUGES) {
     new Gauge({
-      name,
-      help,
-      registers,
+      ...{ name: `poolhouse_${what}`, help, registers },
       collect() {
-        this.set(read(source.status()))
+        this.set(source.usage().limits.find((limit) => limit.what === what)?.used ?? 0)
       },
     })
   }
@@ -57,12 +53,35 @@ export function createMetrics(source: MetricsSource): Registry {
       registers,
       collect() {
         this.reset()
-        this.inc(source.status().totals[key])
+        this.inc(source.usage().totals[key])
       },
     })
   }
+  addLimits(source, registers)
   addSpace(source, registers)
   return registry
+}
+
+/** Warn when a share comes close to 1, or when anything is refused. */
+function addLimits(source: MetricsSource, registers: Registry[]): void {
+  const add = (name: string, help: string, read: (limit: LimitStatus) => number): void => {
+    new Gauge({
+      ...{ name, help, labelNames: ['what'], registers },
+      collect() {
+        for (const limit of source.usage().limits) this.set({ what: limit.what }, read(limit))
+      },
+    })
+  }
+  add('poolhouse_limit', 'How many there may be of all clients', ({ limit }) => limit)
+  add('poolhouse_limit_used_ratio', 'Share of the limit that is in use', ({ used, limit }) => used / limit)
+  new Counter({
+    ...{ name: 'poolhouse_refused_by_limit_total', help: 'Requests refused at a limit' },
+    ...{ labelNames: ['what'], registers },
+    collect() {
+      this.reset()
+      for (const { what, refused } of source.usage().limits) this.inc({ what }, refused)
+    },
+  })
 }
 
 function addSpace(source: MetricsSource, registers: Registry[]): void {

@@ -56,3 +56,20 @@ export interface ServerStatus {
   readonly opens: readonly OpenStatus[]
   readonly totals: ServerTotals
 }
+
+/** Something that clients make the server keep, and may not have any number of. */
+export interface LimitStatus {
+  /** Such as `open_files`. */
+  readonly what: string
+  readonly used: number
+  /** Of all clients together. */
+  readonly limit: number
+  /** Requests that were refused since the start, because of this limit or a client's own. */
+  readonly refused: number
+}
+
+/** What can be asked often: it costs the same, however much is open. */
+export interface ServerUsage {
+  readonly limits: readonly LimitStatus[]
+  readonly totals: ServerTotals
+}

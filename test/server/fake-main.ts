@@ -7,7 +7,7 @@ import { formatListenAddress } from '../../server/config/addresses.ts'
 import type { Configuration } from '../../server/config/types.ts'
 import { servedShares } from '../../server/serve/not-built.ts'
 import type { RunningServer, StartOptions } from '../../server/serve/running-server.ts'
-import { FAKE_STATUS } from './fake-status.ts'
+import { FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
 
 async function startServer({ configuration }: StartOptions): Promise<RunningServer> {
   const [listen = { host: '127.0.0.1', port: 0 }] = configuration.smb.listen
@@ -26,6 +26,7 @@ async function startServer({ configuration }: StartOptions): Promise<RunningServ
       current = next
     },
     status: () => FAKE_STATUS,
+    usage: () => FAKE_USAGE,
     closeSession: (id) => id === '17',
     closeFile: (id) => id === '99',
     close: () =>

@@ -1,6 +1,6 @@
 /** A server's status with one of everything. */
 
-import type { ServerStatus } from '../../server/status/server-status.ts'
+import type { ServerStatus, ServerUsage } from '../../server/status/server-status.ts'
 
 const SINCE = '2026-11-01T10:00:00.000Z'
 
@@ -32,4 +32,12 @@ export const FAKE_STATUS: ServerStatus = {
     },
   ],
   totals: { connections: 5, requests: 400, failedLogins: 1, bytesRead: 1 << 20, bytesWritten: 4096 },
+}
+
+export const FAKE_USAGE: ServerUsage = {
+  limits: [
+    { what: 'sessions', used: 1, limit: 100, refused: 0 },
+    { what: 'open_files', used: 3, limit: 12, refused: 7 },
+  ],
+  totals: FAKE_STATUS.totals,
 }

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { createLogger } from '../../server/logging/logger.ts'
 import { createStatusApi } from '../../server/status/api.ts'
-import { FAKE_STATUS } from './fake-status.ts'
+import { FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
 
 t.test('the status interface', async (t) => {
   const app = createStatusApi({
@@ -12,6 +12,7 @@ t.test('the status interface', async (t) => {
       shares: () => [{ name: 'gone', path: '/no/such/folder' }],
       reload: () => Promise.resolve(),
       status: () => FAKE_STATUS,
+      usage: () => FAKE_USAGE,
       closeSession: (id) => id === '17',
       closeFile: () => false,
       close: () => Promise.resolve(),
@@ -32,6 +33,10 @@ t.test('the status interface', async (t) => {
   const metrics = await (await ask('/metrics')).text()
   t.match(metrics, /^poolhouse_sessions 1$/m)
   t.match(metrics, /^poolhouse_read_bytes_total 1048576$/m)
+  t.match(metrics, /^poolhouse_open_files 3$/m)
+  t.match(metrics, /^poolhouse_limit\{what="open_files"\} 12$/m)
+  t.match(metrics, /^poolhouse_limit_used_ratio\{what="open_files"\} 0.25$/m)
+  t.match(metrics, /^poolhouse_refused_by_limit_total\{what="open_files"\} 7$/m)
   t.match(metrics, /^process_resident_memory_bytes \d+$/m)
   t.match(
     await (await ask('/metrics')).text(),

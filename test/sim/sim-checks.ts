@@ -8,6 +8,8 @@ import type { SimServer } from './sim-server.ts'
 import type { SimClient } from './smb2-client.ts'
 import { type LogOnOptions, type LogOnResult, logOn } from './smb2-session.ts'
 
+const NOTHING = { sessions: 0, opens: 0, connections: 0, nodes: 0, locks: 0, pendingRequests: 0 }
+
 /** Hangs up on all clients; then nothing may be left of them, and all memory must have been given back. */
 export async function isClean(t: Test, { server, leases }: SimServer): Promise<void> {
   await settled()
@@ -19,8 +21,10 @@ export async function isClean(t: Test, { server, leases }: SimServer): Promise<v
     opens: server.globalOpenTable.size,
     connections: server.connectionList.size,
     nodes: [...server.nodes.opens()].length,
+    locks: server.usage.locks,
+    pendingRequests: server.usage.pendingRequests,
   }
-  t.same(left, { sessions: 0, opens: 0, connections: 0, nodes: 0 }, 'nothing is left of those who are gone')
+  t.same(left, NOTHING, 'nothing is left of those who are gone')
 }
 
 /** Whether a client can open the root of its share. */

@@ -16,6 +16,7 @@ import {
   type ServerSettings,
   type Share,
 } from '../../protocols/smb2/state/server.ts'
+import { Usage } from '../../protocols/smb2/state/usage.ts'
 import type { Engine, Peer } from '../../protocols/transport/engine.ts'
 import { filetimeOfMilliseconds } from '../../protocols/wire/filetime.ts'
 import { createIdentityMap } from '../../server/serve/identity-map.ts'
@@ -78,6 +79,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
   const leases = { frames: 0, payloads: 0 }
   const server: Server = {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
+    usage: new Usage(),
     serverGuid,
     serverStartTime: filetimeOfMilliseconds(environment.now()),
     settings: { ...SETTINGS, ...options.settings },

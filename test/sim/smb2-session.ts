@@ -60,7 +60,9 @@ export async function negotiate(
   const dialects = fields.dialects ?? [Dialect.SMB_2_1]
   const request: NegotiateRequest = {
     securityMode: SecurityMode.SIGNING_ENABLED,
-    capabilities: dialects.some((dialect) => dialect >= Dialect.SMB_3_0) ? Capability.ENCRYPTION : 0,
+    capabilities: dialects.some((dialect) => dialect >= Dialect.SMB_3_0)
+      ? Capability.ENCRYPTION | Capability.MULTI_CHANNEL
+      : 0,
     clientGuid: random(GUID_BYTES),
     negotiateContexts: dialects.includes(Dialect.SMB_3_1_1) ? negotiateContexts(random) : [],
     ...fields,

@@ -5,6 +5,7 @@ import type { FileHandle } from '../../../storage/file-system.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import type { Open, SharedFile } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
+import { countLocks } from '../state/usage.ts'
 import { rememberName } from './tunnel.ts'
 
 /**
@@ -31,6 +32,7 @@ async function finish(
   open.closing = true
   open.session.openTable.delete(open.fileId.volatile)
   server.globalOpenTable.delete(open.fileId.volatile)
+  countLocks(server, open, -open.lockCount)
   for (const end of open.onClose) end()
   open.onClose.clear()
   await open.drained(heldByCaller)

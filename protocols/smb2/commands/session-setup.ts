@@ -15,8 +15,10 @@ import {
   type SessionSetupResponse,
 } from '../messages/session-setup.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Connection } from '../state/connection.ts'
 import type { Principal, Server } from '../state/server.ts'
 import { Session } from '../state/session.ts'
+import { isFull } from '../state/usage.ts'
 import { type NtStatus, Status } from '../status.ts'
 import { acceptorOptions, delayRefusal, signingKeyOf, statusOfFailure } from './login.ts'
 import { bindSession } from './session-bind.ts'
@@ -70,13 +72,19 @@ function findOrMakeSession(context: CommandContext): Session | Outcome<never> {
   if (header.sessionId !== 0n) {
     return connection.sessionTable.get(header.sessionId) ?? fail(Status.USER_SESSION_DELETED)
   }
-  if (connection.sessionTable.size >= server.limits.sessionsPerConnection) {
-    return fail(Status.INSUFFICIENT_RESOURCES)
-  }
+  if (tooManySessions(server, connection)) return fail(Status.INSUFFICIENT_RESOURCES)
   const session = new Session(newSessionId(server), connection, server.environment.now())
   connection.sessionTable.set(session.sessionId, session)
   session.channelList.set(connection, { connection, signingKey: undefined })
   return session
+}
+
+function tooManySessions(server: Server, connection: Connection): boolean {
+  if (connection.sessionTable.size < server.limits.sessionsPerConnection) {
+    return isFull(server, 'sessions', undefined)
+  }
+  server.usage.refuse('sessions')
+  return true
 }
 
 function newSessionId(server: Server): bigint {

@@ -18,6 +18,7 @@ import { disconnect, fail, type Outcome, ok } from '../outcome.ts'
 import type { Admission, Share } from '../state/server.ts'
 import type { Session } from '../state/session.ts'
 import type { TreeConnect } from '../state/tree-connect.ts'
+import { isFull } from '../state/usage.ts'
 import { Status } from '../status.ts'
 import { tearDownTreeConnect } from './teardown.ts'
 
@@ -57,9 +58,7 @@ function runTreeConnect(context: CommandContext, request: TreeConnectRequest): O
   if (share.encryptData && (connection.cipherId === 0 || session.keys === undefined)) {
     return fail(Status.ACCESS_DENIED)
   }
-  if (session.treeConnectTable.size >= server.limits.treeConnectsPerSession) {
-    return fail(Status.INSUFFICIENT_RESOURCES)
-  }
+  if (isFull(server, 'treeConnects', session)) return fail(Status.INSUFFICIENT_RESOURCES)
   return ok(connect(context, share, admission))
 }
 

@@ -78,6 +78,8 @@ export class Open {
   /** Open.ResumeKey, made when FSCTL_SRV_REQUEST_RESUME_KEY asks. */
   resumeKey: Buffer | undefined
   lockCount = 0
+  /** Open.LockSequenceArray: the sequence number by index, where it is valid; undefined before one is. */
+  lockSequenceArray: Map<number, number> | undefined
   /** FILE_DELETE_ON_CLOSE: closing this open marks the file for deletion. */
   deleteOnClose = false
 

@@ -11,6 +11,7 @@ import type { Connection } from './connection.ts'
 import type { Open, SharedFile } from './open.ts'
 import type { OplockBreaks } from './oplock-breaks.ts'
 import type { Session } from './session.ts'
+import type { Usage } from './usage.ts'
 
 /** Who a session speaks for, after authentication. */
 export interface Principal {
@@ -80,7 +81,9 @@ export interface ServerSettings {
 /** Bounds on what one client, and all together, can make the server keep. */
 export interface ServerLimits {
   readonly sessionsPerConnection: number
+  readonly sessions: number
   readonly treeConnectsPerSession: number
+  readonly treeConnects: number
   readonly opensPerSession: number
   readonly opens: number
   /** Largest READ, WRITE and transaction, bytes. */
@@ -92,13 +95,20 @@ export interface ServerLimits {
   /** Bytes of one connection's received frames in use and payloads under way, past which no more is read from it. */
   readonly bytesInFlight: number
   readonly locksPerOpen: number
+  readonly locksPerSession: number
+  readonly locks: number
   /** Requests of one connection that wait for others (locks, changes, broken oplocks). */
   readonly asyncCommands: number
+  /** The same of a session with several connections, and of all. */
+  readonly pendingRequestsPerSession: number
+  readonly pendingRequests: number
 }
 
 export const DEFAULT_LIMITS: ServerLimits = {
   sessionsPerConnection: 64,
+  sessions: 16_384,
   treeConnectsPerSession: 256,
+  treeConnects: 65_536,
   opensPerSession: 65_536,
   opens: 262_144,
   maxReadSize: 8 << 20,
@@ -107,8 +117,12 @@ export const DEFAULT_LIMITS: ServerLimits = {
   compoundMembers: 64,
   bytesInFlight: 48 << 20,
   locksPerOpen: 65_536,
+  locksPerSession: 131_072,
+  locks: 524_288,
   // Windows' AsynchronousCredits.
   asyncCommands: 512,
+  pendingRequestsPerSession: 2048,
+  pendingRequests: 65_536,
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -142,6 +156,7 @@ export interface Counters {
 
 export interface Server {
   readonly counters: Counters
+  readonly usage: Usage
   readonly serverGuid: Buffer
   /** FILETIME */
   readonly serverStartTime: bigint

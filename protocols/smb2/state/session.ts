@@ -44,6 +44,10 @@ export class Session {
   /** The authentication exchange under way: the first, or a later one that re-authenticates. */
   acceptor: Acceptor | undefined
   nextTreeId = 1
+  /** Byte-range locks of its opens. */
+  lockCount = 0
+  /** Its requests that wait for others. */
+  pendingRequests = 0
   /** Counts up the nonces of encrypted messages to the client (2.2.41: never used twice). */
   encryptionNonce = 0n
   readonly dialect: number

@@ -5,15 +5,26 @@ import { FileAccess } from '../../../protocols/smb2/fscc/access.ts'
 import { FileAttribute } from '../../../protocols/smb2/fscc/attributes.ts'
 import { CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
 import { FileInformationClass } from '../../../protocols/smb2/fscc/file-information.ts'
-import { type LockElement, LockFlag } from '../../../protocols/smb2/messages/lock.ts'
+import { Command } from '../../../protocols/smb2/messages/commands.ts'
+import { Dialect } from '../../../protocols/smb2/messages/dialects.ts'
+import { encodeLockRequest, type LockElement, LockFlag } from '../../../protocols/smb2/messages/lock.ts'
+import type { FileId } from '../../../protocols/smb2/messages/structure.ts'
 import { WriteFlag } from '../../../protocols/smb2/messages/write.ts'
+import { usageOf } from '../../../protocols/smb2/state/usage.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
+import type { Writer } from '../../../protocols/wire/writer.ts'
 import { scene } from '../../sim/scene.ts'
 import { isClean, watch } from '../../sim/sim-checks.ts'
 import { settled } from '../../sim/sim-environment.ts'
 import { createSimServer } from '../../sim/sim-server.ts'
 import { SimClient } from '../../sim/smb2-client.ts'
-import { closeRequest, lockRequest, writeRequest } from '../../sim/smb2-requests.ts'
+import {
+  closeRequest,
+  emptyRequest,
+  lockRequest,
+  notifyRequest,
+  writeRequest,
+} from '../../sim/smb2-requests.ts'
 
 const { SUCCESS, ACCESS_DENIED, END_OF_FILE, INVALID_PARAMETER } = Status
 const { FILE_LOCK_CONFLICT, LOCK_NOT_GRANTED, RANGE_NOT_LOCKED, INVALID_DEVICE_REQUEST } = Status
@@ -245,6 +256,73 @@ scene('LOCK that waits', async (t, { anna, bert }) => {
   t.equal(await fourth, SUCCESS, 'the holder is gone')
 })
 
+scene(
+  'limits of locks, of a session and of all',
+  async (t, { sim, anna, bert }) => {
+    const a = (await anna.create({ name: 'file' })).fileId
+    const other = (await anna.create({ name: 'file' })).fileId
+    const b = (await bert.create({ name: 'file' })).fileId
+    t.equal(await anna.lock(a, exclusive(0, 1), exclusive(1, 1)), SUCCESS)
+    t.equal(await anna.lock(other, exclusive(5, 1), exclusive(6, 1)), Status.INSUFFICIENT_RESOURCES)
+    t.equal(await anna.lock(other, exclusive(5, 1)), SUCCESS)
+    t.equal(await bert.lock(b, exclusive(10, 1)), SUCCESS)
+    t.equal(await bert.lock(b, exclusive(11, 1)), Status.INSUFFICIENT_RESOURCES, 'all have four')
+    t.same(usageOf(sim.server, 'locks'), { used: 4, limit: 4 })
+    t.equal(sim.server.usage.refused.get('locks'), 2)
+    t.equal(await anna.close(a), SUCCESS)
+    t.equal(await bert.lock(b, exclusive(11, 1)), SUCCESS, 'what was closed holds none')
+    t.equal(await bert.lock(b, unlock(11, 1)), SUCCESS)
+    t.equal(sim.server.usage.locks, 2)
+  },
+  { limits: { locksPerSession: 3, locks: 4 } },
+)
+
+t.test('a LOCK that is sent again', async (t) => {
+  const sim = createSimServer()
+  const request = (fileId: FileId, index: number, number: number, element: LockElement) => ({
+    command: Command.LOCK,
+    write: (writer: Writer) =>
+      encodeLockRequest(writer, {
+        ...{ lockSequenceIndex: index, lockSequenceNumber: number, fileId, locks: [element] },
+      }),
+  })
+  for (const [dialect, isChecked] of [
+    [Dialect.SMB_2_1, false],
+    [Dialect.SMB_3_0, true],
+  ] as const) {
+    const client = await SimClient.mount(sim, { dialects: [dialect] })
+    const { fileId } = await client.create({ name: 'file' })
+    const send = async (index: number, number: number, element: LockElement) =>
+      (await client.request(request(fileId, index, number, element))).status
+    const again = isChecked ? SUCCESS : LOCK_NOT_GRANTED
+    t.equal(await send(1, 1, exclusive(0, 10)), SUCCESS)
+    t.equal(await send(1, 1, exclusive(0, 10)), again, 'the same number is the same request')
+    t.equal(await send(1, 2, exclusive(0, 10)), LOCK_NOT_GRANTED, 'another one is not')
+    t.equal(await send(1, 2, exclusive(0, 10)), LOCK_NOT_GRANTED, 'nor is one that failed')
+    t.equal(await send(1, 1, exclusive(0, 10)), LOCK_NOT_GRANTED, 'and that is forgotten')
+    for (const index of [0, 65]) {
+      t.equal(await send(index, 1, exclusive(20, 1)), SUCCESS)
+      t.equal(await send(index, 1, exclusive(20, 1)), LOCK_NOT_GRANTED, 'these are no indices')
+      t.equal(await send(index, 1, unlock(20, 1)), SUCCESS)
+    }
+    t.equal(await send(64, 0, unlock(0, 10)), SUCCESS)
+    t.equal(await send(64, 0, unlock(0, 10)), isChecked ? SUCCESS : RANGE_NOT_LOCKED, 'an unlock, too')
+
+    const other = await SimClient.mount(sim)
+    const theirs = (await other.create({ name: 'file' })).fileId
+    t.equal(await other.lock(theirs, exclusive(0, 1)), SUCCESS)
+    const waits = send(2, 3, at(0n, 1n, EXCLUSIVE_LOCK))
+    await settled()
+    t.equal(sim.server.usage.pendingRequests, 1)
+    t.equal(await other.close(theirs), SUCCESS)
+    t.equal(await waits, SUCCESS)
+    t.equal(await send(2, 3, exclusive(0, 1)), again, 'one that had waited')
+    client.drop()
+    await settled()
+  }
+  await isClean(t, sim)
+})
+
 t.test('requests that wait are limited', async (t) => {
   const sim = createSimServer({ limits: { asyncCommands: 3 } })
   const [anna, bert] = [await SimClient.mount(sim), await SimClient.mount(sim)]
@@ -257,7 +335,28 @@ t.test('requests that wait are limited', async (t) => {
   t.equal(await bert.write(b, 'x', 200n), SUCCESS, 'others are served')
   t.equal(await anna.lock(a, unlock(0, 100)), SUCCESS)
   t.same(await Promise.all(waiting), [SUCCESS, SUCCESS, SUCCESS])
+  t.equal(sim.server.usage.refused.get('pendingRequests'), 1)
   t.equal(await anna.lock(a, exclusive(50, 1)), SUCCESS, 'the one that was refused does not wait')
   t.same(sim.complaints, [])
   await isClean(t, sim)
+
+  for (const limits of [{ pendingRequestsPerSession: 1 }, { pendingRequests: 1 }]) {
+    const few = createSimServer({ limits })
+    const clients = [await SimClient.mount(few), await SimClient.mount(few)]
+    const answers = clients.flatMap((client) =>
+      [0, 1].map(async () => {
+        const { fileId } = await client.create({ name: '', desiredAccess: 1 })
+        return (await client.request(notifyRequest(fileId, 1))).status
+      }),
+    )
+    await settled()
+    const perSession = 'pendingRequestsPerSession' in limits
+    t.equal(few.server.usage.pendingRequests, perSession ? 2 : 1)
+    t.equal(few.server.usage.refused.get('pendingRequests'), perSession ? 2 : 3)
+    for (const client of clients)
+      t.equal((await client.request(emptyRequest(Command.LOGOFF))).status, SUCCESS)
+    const statuses = await Promise.all(answers)
+    t.equal(statuses.filter((status) => status === Status.INSUFFICIENT_RESOURCES).length, perSession ? 2 : 3)
+    await isClean(t, few)
+  }
 })

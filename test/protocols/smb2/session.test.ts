@@ -161,6 +161,7 @@ t.test('several sessions on a connection, and their ends', async (t) => {
       }),
   })
   t.equal(crowded.status, Status.INSUFFICIENT_RESOURCES, 'a third')
+  t.equal(sim.server.usage.refused.get('sessions'), 1)
   client.session = bert
   t.equal((await client.request(emptyRequest(Command.LOGOFF))).status, Status.SUCCESS)
   t.equal((await client.request(emptyRequest(Command.LOGOFF))).status, Status.USER_SESSION_DELETED)
@@ -232,7 +233,7 @@ t.test('TREE_CONNECT', async (t) => {
     user === 'bert' ? { identity: undefined, readOnly, administrator: false } : undefined
   const sim = createSimServer({
     users: { bert: 'Geheim1' },
-    limits: { treeConnectsPerSession: 4 },
+    limits: { treeConnectsPerSession: 4, treeConnects: 5, sessions: 2 },
     shares: [
       { name: 'Berts', admit: (who) => admit(who) },
       { name: 'Static', admit: (who) => admit(who, true), hideUnreadable: true },
@@ -255,5 +256,15 @@ t.test('TREE_CONNECT', async (t) => {
   t.match(await connect('berts'), { shareType: ShareType.DISK }, 'again, as a tree connect of its own')
   t.equal(await connect('berts'), Status.INSUFFICIENT_RESOURCES, 'one too many')
   t.equal((await anna.request(treeConnectRequest(SIM_SHARE))).status, Status.SUCCESS)
+  t.equal(await anna.connectTree(SIM_SHARE), Status.INSUFFICIENT_RESOURCES, 'of all')
+  const third = await SimClient.negotiate(sim)
+  t.equal((await logOn(third)).status, Status.INSUFFICIENT_RESOURCES, 'a session too many')
+  t.same(
+    [...sim.server.usage.refused],
+    [
+      ['treeConnects', 2],
+      ['sessions', 1],
+    ],
+  )
   await isClean(t, sim)
 })

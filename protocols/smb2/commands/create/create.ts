@@ -15,6 +15,7 @@ import {
 import { Dialect } from '../../messages/dialects.ts'
 import { fail, type Outcome, ok } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
+import { isFull } from '../../state/usage.ts'
 import { Status } from '../../status.ts'
 import { whenBroken } from '../caching.ts'
 import { closeOpen } from '../close-open.ts'
@@ -25,7 +26,7 @@ import { parseName, pathNameOf } from './name.ts'
 import { type OpenedFile, type OpenResult, openFile } from './open-file.ts'
 import { grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
-import { registerOpen, tooManyOpens } from './register.ts'
+import { registerOpen } from './register.ts'
 import { validateCreate, validateKind } from './validate.ts'
 
 export const create = command<CreateResponse, CreateRequest>({
@@ -42,7 +43,7 @@ function runCreate(
   request: CreateRequest,
 ): Outcome<CreateResponse> | Promise<Outcome<CreateResponse>> {
   if (context.treeConnect.revoked) return fail(Status.ACCESS_DENIED)
-  if (tooManyOpens(context)) return fail(Status.INSUFFICIENT_RESOURCES)
+  if (isFull(context.server, 'opens', context.session)) return fail(Status.INSUFFICIENT_RESOURCES)
   if (context.treeConnect.share.type === 'pipe') return createOnPipeShare(context, request)
   const refusal = validateCreate(request)
   if (refusal !== undefined) return fail(refusal)

@@ -15,14 +15,6 @@ function newVolatileId(server: Server): bigint {
   }
 }
 
-/** Whether the session, or all together, have as many opens as they may. */
-export function tooManyOpens({ server, session }: CommandContext): boolean {
-  return (
-    session.openTable.size >= server.limits.opensPerSession ||
-    server.globalOpenTable.size >= server.limits.opens
-  )
-}
-
 type Given = Omit<OpenFields, 'fileId' | 'session' | 'treeConnect' | 'connection' | 'creationTime'>
 
 export function registerOpen(context: CommandContext, fields: Given): Open {
