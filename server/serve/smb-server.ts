@@ -9,14 +9,7 @@ import { notifyOplockBreak } from '../../protocols/smb2/oplock-notifier.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
-import {
-  DEFAULT_LIMITS,
-  type Log,
-  type PayloadPool,
-  type Server,
-  type ServerSettings,
-  type Share,
-} from '../../protocols/smb2/state/server.ts'
+import type { Log, PayloadPool, Server, ServerSettings, Share } from '../../protocols/smb2/state/server.ts'
 import { Usage } from '../../protocols/smb2/state/usage.ts'
 import type { Engine, Environment } from '../../protocols/transport/engine.ts'
 import { filetimeOfMilliseconds } from '../../protocols/wire/filetime.ts'
@@ -27,6 +20,7 @@ import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
 import { addressAllowed } from '../config/addresses.ts'
 import type { Configuration } from '../config/types.ts'
 import { createAccountDirectory } from './account-directory.ts'
+import { descriptorLimit, limitsWithin } from './descriptor-limits.ts'
 import { createIdentityMap } from './identity-map.ts'
 import { createLoginThrottle } from './login-throttle.ts'
 import { hostInterfaces } from './network-interfaces.ts'
@@ -62,7 +56,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     serverGuid,
     serverStartTime: filetimeOfMilliseconds(environment.now()),
     settings: settingsOf(configuration),
-    limits: DEFAULT_LIMITS,
+    limits: limitsWithin(descriptorLimit(), configuration.smb.maxConnections),
     environment,
     log: options.log,
     payloads: options.payloads,

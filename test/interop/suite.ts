@@ -6,7 +6,7 @@ import { alice, isPrivate, makeAccounts, makeShareDirectory, mountImage } from '
 import type { Need } from './needs.ts'
 import type { Report } from './report.ts'
 import { startServer } from './server.ts'
-import { lastLines, type Server, type Share } from './server-process.ts'
+import { lastLines, type Server, type ServerOptions, type Share } from './server-process.ts'
 
 const GiB = 1024 ** 3
 
@@ -40,11 +40,13 @@ export const sealedShareName = 'sealed'
 /**
  * Starts a server with one share (on XFS when we are root), runs the suite on it, and
  * checks that the server ends well.
+ * @param smb keys of [smb] that differ
  */
 export async function onGround(
   report: Report,
   directory: string,
   use: (ground: Ground) => Promise<void>,
+  smb: ServerOptions['smb'] = {},
 ): Promise<void> {
   const owner = await makeAccounts(directory)
   const data = join(directory, 'data')
@@ -60,7 +62,7 @@ export async function onGround(
   const shares = [share(shareName), { ...share(sealedShareName), encryption: 'required' }]
   let server: Server | undefined
   const started = await report.check('the server starts', async () => {
-    server = await startServer({ directory: join(directory, 'server'), accounts: [alice], shares })
+    server = await startServer({ directory: join(directory, 'server'), accounts: [alice], shares, smb })
   })
   if (!started || server === undefined) {
     return

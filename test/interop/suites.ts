@@ -1,5 +1,6 @@
 /** All interop suites, in the order in which they run: the quick ones first. */
 
+import { crowdSuite } from './crowd.ts'
 import { fuzzSuite } from './fuzz.ts'
 import { impacketSuite } from './impacket.ts'
 import { kernelSuite } from './kernel.ts'
@@ -10,6 +11,7 @@ import { smbtortureSuite } from './smbtorture.ts'
 import type { Suite } from './suite.ts'
 
 export const suites: readonly Suite[] = [
+  crowdSuite,
   fuzzSuite,
   namesSuite,
   rcloneSuite,

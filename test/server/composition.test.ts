@@ -1,11 +1,13 @@
 /** The parts of the composition root that decide something: throttle, SIDs, shares' admission. */
 
 import t from 'tap'
+import { DEFAULT_LIMITS } from '../../protocols/smb2/state/server.ts'
 import type { Account } from '../../server/accounts/account.ts'
 import type { LiveAccounts } from '../../server/accounts/live.ts'
 import { SystemUsers } from '../../server/accounts/system-users.ts'
 import { parseConfiguration } from '../../server/config/parse.ts'
 import { createAccountDirectory } from '../../server/serve/account-directory.ts'
+import { descriptorLimit, limitsWithin } from '../../server/serve/descriptor-limits.ts'
 import { createIdentityMap } from '../../server/serve/identity-map.ts'
 import { createLoginThrottle } from '../../server/serve/login-throttle.ts'
 import { type AccountSources, diskShare, pipeShare } from '../../server/serve/shares.ts'
@@ -173,4 +175,13 @@ t.test('names that a share shows as hidden', async (t) => {
   t.equal(share.hidden?.('a.TMP'), true)
   t.equal(share.hidden?.('thumbs.db'), true)
   t.equal(share.hidden?.('a.txt'), false)
+})
+
+t.test('opens within the descriptors of the process', async (t) => {
+  t.same(limitsWithin(undefined, 1024), DEFAULT_LIMITS)
+  t.same(limitsWithin(1 << 20, 1024), DEFAULT_LIMITS, 'there are enough')
+  t.match(limitsWithin(20_000, 1024), { opens: 18_464, opensPerSession: 13_848 }, 'one client leaves some')
+  t.match(limitsWithin(1024, 1024), { opens: 256, opensPerSession: 192 })
+  const own = descriptorLimit()
+  t.ok(process.platform !== 'linux' || own === undefined || own > 0)
 })

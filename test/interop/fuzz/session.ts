@@ -163,21 +163,25 @@ export class FuzzSession {
     throw new Error(`the session was not granted: ${step.failure ?? ''}`)
   }
 
+  /** Opens files, or makes them, all at once. @returns the statuses, in no order */
+  async openAtOnce(names: readonly string[]): Promise<number[]> {
+    const asked = new Set(names.map((name) => this.#send(Command.CREATE, createBody(name))))
+    const statuses: number[] = []
+    while (asked.size > 0) {
+      const frame = await this.connection.next(ANSWER_MILLISECONDS)
+      if (frame === undefined) {
+        throw new Error(`no answer to ${asked.size} of ${names.length} CREATEs`)
+      }
+      const { messageId, status } = decodeHeader(new Reader(frame))
+      if (status !== STATUS_PENDING && asked.delete(messageId)) {
+        statuses.push(status)
+      }
+    }
+    return statuses
+  }
+
   async #create(name: string): Promise<Buffer> {
-    const isFolder = name === ''
-    const { body, frame } = await this.#request(Command.CREATE, (writer) =>
-      encodeCreateRequest(writer, {
-        requestedOplockLevel: OplockLevel.NONE,
-        impersonationLevel: ImpersonationLevel.IMPERSONATION,
-        desiredAccess: MAXIMUM_ALLOWED,
-        fileAttributes: 0,
-        shareAccess: SHARE_ALL,
-        createDisposition: isFolder ? CreateDisposition.OPEN : CreateDisposition.OPEN_IF,
-        createOptions: isFolder ? CreateOption.DIRECTORY_FILE : CreateOption.NON_DIRECTORY_FILE,
-        name,
-        createContexts: [],
-      }),
-    )
+    const { body, frame } = await this.#request(Command.CREATE, createBody(name))
     decodeCreateResponse(body)
     return Buffer.from(frame.subarray(CREATE_RESPONSE_FILE_ID_OFFSET, CREATE_RESPONSE_FILE_ID_OFFSET + 16))
   }
@@ -234,6 +238,23 @@ export class FuzzSession {
 const CREATE_RESPONSE_FILE_ID_OFFSET = HEADER_BYTES + 64
 const STATUS_PENDING = 0x103
 const STATUS_MORE_PROCESSING_REQUIRED = 0xc000_0016
+
+/** A file, which is made when it is missing; '' is the share's root. */
+function createBody(name: string): (writer: Writer) => void {
+  const isFolder = name === ''
+  return (writer) =>
+    encodeCreateRequest(writer, {
+      requestedOplockLevel: OplockLevel.NONE,
+      impersonationLevel: ImpersonationLevel.IMPERSONATION,
+      desiredAccess: MAXIMUM_ALLOWED,
+      fileAttributes: 0,
+      shareAccess: SHARE_ALL,
+      createDisposition: isFolder ? CreateDisposition.OPEN : CreateDisposition.OPEN_IF,
+      createOptions: isFolder ? CreateOption.DIRECTORY_FILE : CreateOption.NON_DIRECTORY_FILE,
+      name,
+      createContexts: [],
+    })
+}
 
 interface Answer {
   readonly header: Header
