@@ -92,6 +92,8 @@ export const smbSchema = z.strictObject(
     max_connections_per_address: count(1, CONNECTIONS_MAXIMUM).default(128),
     /** Seconds after which a session must authenticate again; 0: never. */
     session_timeout: count(0, TIMEOUT_MAXIMUM_SECONDS).default(0),
+    /** For tests alone: serves the controls by which smbtorture makes a server misbehave. */
+    smbtorture_fsctls: flag().default(false),
   },
   tableError('smb'),
 )

@@ -1,12 +1,13 @@
 /** The SMB server's global state (MS-SMB2 3.3.1.5) from the configuration. */
 
 import { getegid, geteuid, getgroups } from 'node:process'
+import { notifyBreak } from '../../protocols/smb2/break-notifier.ts'
 import { closeOpen } from '../../protocols/smb2/commands/close-open.ts'
 import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
-import { notifyOplockBreak } from '../../protocols/smb2/oplock-notifier.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
+import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
 import type { Log, PayloadPool, Server, ServerSettings, Share } from '../../protocols/smb2/state/server.ts'
@@ -50,6 +51,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
   const oplocks = new Oplocks<SharedFile>()
   const self = ownIdentity()
   const identities = createIdentityMap(serverGuid)
+  const leaseTables = new LeaseTables(DEFAULT_LIMITS)
   return {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
     usage: new Usage(),
@@ -64,7 +66,8 @@ export function createSmbServer(options: SmbServerOptions): Server {
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
     nodes: new NodeTable([oplocks]),
-    oplocks: new OplockBreaks(oplocks, environment, notifyOplockBreak),
+    oplocks: new OplockBreaks(oplocks, leaseTables, environment, notifyBreak),
+    leaseTables,
     tunnel: new TunnelCache(),
     changes: new ChangeBus(),
     connectionList: new Set(),
@@ -94,6 +97,7 @@ function settingsOf({ server, smb }: Configuration): ServerSettings {
     guest: smb.guest,
     anonymous: smb.anonymous,
     sessionTimeoutSeconds: smb.sessionTimeout,
+    smbtortureFsctls: smb.smbtortureFsctls,
   }
 }
 

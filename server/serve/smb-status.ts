@@ -1,6 +1,7 @@
 /** What the SMB server's tables say on the status page. */
 
 import { FileAccess } from '../../protocols/smb2/fscc/access.ts'
+import { LeaseState } from '../../protocols/smb2/messages/create-context-lease.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import type { Open } from '../../protocols/smb2/state/open.ts'
 import type { Server } from '../../protocols/smb2/state/server.ts'
@@ -24,6 +25,11 @@ export const DIALECT_NAMES: ReadonlyMap<number, string> = new Map([
   [Dialect.SMB_3_1_1, '3.1.1'],
 ])
 
+const LEASE_LETTERS = [
+  [LeaseState.READ_CACHING, 'R'],
+  [LeaseState.WRITE_CACHING, 'W'],
+  [LeaseState.HANDLE_CACHING, 'H'],
+] as const
 const CACHING_NAMES = { none: '', II: 'II', exclusive: 'EXCLUSIVE', batch: 'BATCH' } as const
 
 export function smbStatus(server: Server): ServerStatus {
@@ -41,6 +47,7 @@ const LIMIT_NAMES: Readonly<Record<Limited, string>> = {
   sessions: 'sessions',
   treeConnects: 'tree_connects',
   opens: 'open_files',
+  leases: 'leases',
   locks: 'locks',
   pendingRequests: 'pending_requests',
 }
@@ -51,6 +58,14 @@ export function smbUsage(server: Server): ServerUsage {
     refused: server.usage.refused.get(what) ?? 0,
   }))
   return { limits, totals: { ...server.counters } }
+}
+
+/** Of a lease "RWH" and parts of that, of an oplock its level. */
+function cachingText(oplocks: Server['oplocks'], open: Open): string {
+  const letters = LEASE_LETTERS.filter(([bit]) => (oplocks.leaseStateOf(open) & bit) !== 0)
+  return letters.length === 0
+    ? CACHING_NAMES[oplocks.levelOf(open)]
+    : letters.map(([, letter]) => letter).join('')
 }
 
 export function sessionIdText(session: Session): string {
@@ -100,7 +115,7 @@ function openStatus({ oplocks }: Server, open: Open): OpenStatus {
       letter(FileAccess.WRITE_DATA | FileAccess.APPEND_DATA, 'w') +
       letter(FileAccess.DELETE, 'd'),
     locks: open.lockCount,
-    caching: CACHING_NAMES[oplocks.levelOf(open)],
+    caching: cachingText(oplocks, open),
     since: isoTime(open.creationTime),
   }
 }

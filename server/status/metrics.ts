@@ -21,6 +21,7 @@ const GAUGES: readonly [what: string, help: string][] = [
   ['sessions', 'Sessions that are logged in'],
   ['tree_connects', 'Shares in use by sessions'],
   ['open_files', 'Open files and directories'],
+  ['leases', 'Leases of files and directories'],
   ['locks', 'Byte-range locks'],
   ['pending_requests', 'Requests that wait for other clients'],
 ]

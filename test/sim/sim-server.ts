@@ -1,10 +1,11 @@
 /** MS-SMB2 3.3.1.5: a whole SMB server without sockets, clock and disk: the engine over a file system in RAM. */
 
 import { ntHash } from '../../protocols/auth/nt-hash.ts'
+import { notifyBreak } from '../../protocols/smb2/break-notifier.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
-import { notifyOplockBreak } from '../../protocols/smb2/oplock-notifier.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
+import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
 import {
@@ -73,6 +74,8 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
   const storage = createMemoryFileSystem()
   const complaints: string[] = []
   const oplocks = new Oplocks<SharedFile>()
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const leaseTables = new LeaseTables(limits)
   const serverGuid = environment.random(16)
   const identities = createIdentityMap(serverGuid)
   const passwords = new Map(Object.entries({ ...options.users, [SIM_USER]: SIM_PASSWORD }))
@@ -83,7 +86,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     serverGuid,
     serverStartTime: filetimeOfMilliseconds(environment.now()),
     settings: { ...SETTINGS, ...options.settings },
-    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    limits,
     environment,
     log: (level, message, details) => {
       if (level === 'warn' || level === 'error')
@@ -94,7 +97,8 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
     nodes: new NodeTable([oplocks]),
-    oplocks: new OplockBreaks(oplocks, environment, notifyOplockBreak),
+    oplocks: new OplockBreaks(oplocks, leaseTables, environment, notifyBreak),
+    leaseTables,
     tunnel: new TunnelCache(),
     changes: new ChangeBus(),
     connectionList: new Set(),
@@ -157,6 +161,7 @@ const SETTINGS: ServerSettings = {
   guest: false,
   anonymous: false,
   sessionTimeoutSeconds: 0,
+  smbtortureFsctls: false,
 }
 
 function shareOf(fileSystem: MemoryFileSystem): Share {

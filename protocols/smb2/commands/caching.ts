@@ -1,17 +1,19 @@
 /** MS-FSA 2.1.4.12: what commands do about that which other clients cache: break it, and wait where they must. */
 
 import { fail, type Outcome } from '../outcome.ts'
+import type { BreakWait } from '../state/break-waits.ts'
 import type { Open } from '../state/open.ts'
-import type { BreakWait } from '../state/oplock-breaks.ts'
 import type { Server } from '../state/server.ts'
 import { Status } from '../status.ts'
 
 /** Changes data or size of the open's stream, of which no one keeps a copy meanwhile. */
 export async function changing<Result>(
   { oplocks }: Server,
-  { file }: Open,
+  open: Open,
   change: () => Promise<Result>,
 ): Promise<Result> {
+  const { file } = open
+  open.hasWritten = true
   oplocks.beginChange(file)
   try {
     return await change()

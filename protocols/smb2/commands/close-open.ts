@@ -64,7 +64,13 @@ async function leave(server: Server, open: Open): Promise<void> {
 /** Leaves the node table; the last open carries out the deletion that one of them asked for. */
 async function detach(server: Server, open: Open): Promise<void> {
   const { shared } = open.file
-  if (open.deleteOnClose) server.nodes.setDeletePending(shared, true)
+  if (open.deleteOnClose) {
+    server.nodes.setDeletePending(shared, true)
+    // Those who keep the last handles for no one close them. A CLOSE waits for none of that.
+    server.oplocks.breakHandles(open.file)?.cancel()
+  }
+  // Its entry shows another size and time from now on.
+  if (open.hasWritten) server.oplocks.entryChanged(shared, shared)
   const { removeFile, removeStream } = server.nodes.detach(shared)
   const requester = removeFile ?? removeStream
   if (requester === undefined) return
@@ -117,6 +123,8 @@ async function openEntry(open: Open, path: string): Promise<FileHandle | undefin
 }
 
 function publishRemoval(server: Server, open: Open): void {
+  const { shared } = open.file
   const filter = open.isDirectory ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
+  server.oplocks.entryChanged(shared, shared)
   server.changes.publish(open.file.shared.root, open.file.shared.path, NotifyAction.REMOVED, filter)
 }

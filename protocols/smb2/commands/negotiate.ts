@@ -88,8 +88,10 @@ export function establishDialect(server: Server, connection: Connection, dialect
   if (encrypts) connection.cipherId = Cipher.aes128ccm
   const isSmb3 = dialect >= Dialect.SMB_3_0 && dialect !== Dialect.WILDCARD
   const channels = isSmb3 && (connection.clientCapabilities & Capability.MULTI_CHANNEL) !== 0
+  const directories = isSmb3 && (connection.clientCapabilities & Capability.DIRECTORY_LEASING) !== 0
   connection.serverCapabilities =
-    (large ? Capability.LARGE_MTU : 0) |
+    (large ? Capability.LARGE_MTU | Capability.LEASING : 0) |
+    (directories ? Capability.DIRECTORY_LEASING : 0) |
     (encrypts ? Capability.ENCRYPTION : 0) |
     (channels ? Capability.MULTI_CHANNEL : 0)
   if (dialect !== Dialect.SMB_3_1_1) {

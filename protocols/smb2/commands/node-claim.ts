@@ -9,8 +9,8 @@ import {
   sharingConflicts,
 } from '../../../storage/sharing/share-access.ts'
 import { FileAccess } from '../fscc/access.ts'
+import type { BreakWait } from '../state/break-waits.ts'
 import type { SharedFile } from '../state/open.ts'
-import type { BreakWait } from '../state/oplock-breaks.ts'
 import type { Server } from '../state/server.ts'
 import { type NtStatus, Status } from '../status.ts'
 
@@ -28,6 +28,10 @@ export interface ClaimRequest {
   /** '' for the file itself. */
   readonly stream: string
   readonly path: string
+  readonly isDirectory: boolean
+  /** Open.TargetOplockKey and Open.ParentOplockKey, when a lease is asked for. */
+  readonly oplockKey: string | undefined
+  readonly parentOplockKey: string | undefined
   /** An access mask: what was granted. */
   readonly access: number
   /** The file is going to be emptied: so far sharing is concerned, written. */
@@ -46,11 +50,12 @@ const ATTRIBUTE_RIGHTS = FileAccess.READ_ATTRIBUTES | FileAccess.WRITE_ATTRIBUTE
 export function claimNode(server: Server, request: ClaimRequest): Claim | NtStatus | BreakWait {
   const { volumeId, fileId } = request.stat
   const target = { volumeId, fileId, ...(request.stream === '' ? {} : { stream: request.stream }) }
-  const { root, path, handle, overwrites } = request
+  const { root, path, handle, overwrites, isDirectory, oplockKey, parentOplockKey } = request
   const attributesOnly = (request.access & ~ATTRIBUTE_RIGHTS) === 0
+  const metadataOnly = (request.access & ~(ATTRIBUTE_RIGHTS | FileAccess.READ_CONTROL)) === 0
   const needed = overwrites ? request.access | FileAccess.WRITE_DATA : request.access
   const shared = {
-    ...{ root, path, handle, attributesOnly },
+    ...{ root, path, handle, attributesOnly, metadataOnly, isDirectory, oplockKey, parentOplockKey },
     ...{ access: grantedAccessOf(needed), share: request.shareAccess },
   }
   switch (server.nodes.check(target, shared)) {
@@ -59,11 +64,11 @@ export function claimNode(server: Server, request: ClaimRequest): Claim | NtStat
     case 'sharing-violation':
       // MS-FSA 2.1.5.1.2: whoever keeps a handle that its user has closed is asked to close it.
       return (
-        server.oplocks.breakConflicting(server.nodes.conflictingOpens(target, shared)) ??
+        server.oplocks.breakConflicting(server.nodes.conflictingOpens(target, shared), shared) ??
         Status.SHARING_VIOLATION
       )
     case 'ok': {
-      const wait = breakForOpen(server, target, attributesOnly, overwrites)
+      const wait = breakForOpen(server, target, shared, overwrites)
       return wait ?? { shared, node: server.nodes.attach(target, shared) }
     }
   }
@@ -72,12 +77,12 @@ export function claimNode(server: Server, request: ClaimRequest): Claim | NtStat
 function breakForOpen(
   server: Server,
   target: Target,
-  attributesOnly: boolean,
+  shared: SharedFile,
   overwrites: boolean,
 ): BreakWait | undefined {
   const stream = server.nodes.findStream(target)
-  if (stream === undefined || (attributesOnly && !overwrites)) return undefined
-  return server.oplocks.breakForOpen(stream, overwrites)
+  if (stream === undefined || (shared.attributesOnly && !overwrites)) return undefined
+  return server.oplocks.breakForOpen(stream, overwrites, shared)
 }
 
 const SHARED_RIGHTS: readonly (readonly [mask: number, access: number])[] = [
@@ -125,17 +130,24 @@ export function* inTheWay(
   replace: boolean,
 ): Generator<SharedFile> {
   yield* server.nodes.opensBelow(shared.root, shared.path)
-  if (!replace) return
+  if (replace) yield* opensAt(server, shared, target)
+}
+
+/** The other opens of what is at a path. */
+export function opensAt(server: Server, shared: SharedFile, path: string): SharedFile[] {
+  const found: SharedFile[] = []
   for (const other of server.nodes.opens()) {
-    if (other !== shared && other.root === shared.root && other.path === target) yield other
+    if (other !== shared && other.root === shared.root && other.path === path) found.push(other)
   }
+  return found
 }
 
 /** Gives all opens at or below a renamed path their new one. */
 export function movePaths(server: Server, root: object, before: string, after: string): void {
   for (const shared of server.nodes.opens()) {
-    if (shared.root !== root) continue
-    if (shared.path === before) shared.path = after
-    else if (shared.path.startsWith(`${before}/`)) shared.path = after + shared.path.slice(before.length)
+    const { path } = shared
+    if (shared.root !== root || !(path === before || path.startsWith(`${before}/`))) continue
+    shared.path = after + path.slice(before.length)
+    server.oplocks.moved(shared, path)
   }
 }

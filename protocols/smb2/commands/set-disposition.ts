@@ -8,6 +8,7 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { Status } from '../status.ts'
+import { whenBrokenOn } from './caching.ts'
 
 /** '.', '..' and one more: not empty. */
 const ENTRIES_TO_KNOW = 3
@@ -61,6 +62,10 @@ async function dispose(
   if (stat.type === 'directory' && stream === '' && !(await isEmpty(handle))) {
     return fail(Status.DIRECTORY_NOT_EMPTY)
   }
+  // MS-FSA 2.1.5.15.3: whoever keeps a handle that no one uses closes it, lest the file stays.
+  const wait = server.oplocks.breakHandles(open.file)
+  if (wait !== undefined)
+    return whenBrokenOn(open, wait, () => dispose(server, open, deletes, ignoresReadonly))
   server.nodes.setDeletePending(shared, true)
   return ok({})
 }

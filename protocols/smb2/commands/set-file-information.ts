@@ -121,8 +121,11 @@ async function publishing(
   result: Result,
 ): Promise<Outcome<EmptyBody>> {
   const outcome = await result
-  const { root, path } = open.file.shared
-  if (outcome.kind === 'ok') context.server.changes.publish(root, path, NotifyAction.MODIFIED, filter)
+  const { server } = context
+  const { shared } = open.file
+  if (outcome.kind !== 'ok') return outcome
+  server.oplocks.entryChanged(shared, shared)
+  server.changes.publish(shared.root, shared.path, NotifyAction.MODIFIED, filter)
   return outcome
 }
 

@@ -10,7 +10,7 @@ import type { Server } from '../state/server.ts'
 import { type NtStatus, Status } from '../status.ts'
 import { whenBrokenOn } from './caching.ts'
 import { parseName, pathNameOf } from './create/name.ts'
-import { inTheWay, movePaths, renameConflict } from './node-claim.ts'
+import { inTheWay, movePaths, opensAt, renameConflict } from './node-claim.ts'
 import { rememberName } from './tunnel.ts'
 
 export async function renameFile(
@@ -38,10 +38,13 @@ async function renamePath(
   const { handle, shared } = open.file
   const conflict = renameConflict(server, shared, target, replace)
   if (conflict !== undefined) {
-    const wait = server.oplocks.breakConflicting(inTheWay(server, shared, target, replace))
+    const wait = server.oplocks.breakConflicting(inTheWay(server, shared, target, replace), shared)
     if (wait === undefined) return fail(conflict)
     return whenBrokenOn(open, wait, () => renamePath(context, open, fileName, replace))
   }
+  // MS-FSA 2.1.5.15.11: others keep no handle by the old name.
+  const held = server.oplocks.breakHandles(open.file)
+  if (held !== undefined) return whenBrokenOn(open, held, () => renamePath(context, open, fileName, replace))
   const before = shared.path
   // MS-FSA 2.1.5.15.11: no directory takes the place of another, as POSIX would let it when that is empty.
   const after = await handle.rename({ to: target, replace: replace && !open.isDirectory })
@@ -62,7 +65,9 @@ function movePathNames(server: Server, root: object): void {
 
 function publishRename(server: Server, open: Open, before: string, after: string): void {
   const filter = open.isDirectory ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
-  const { root } = open.file.shared
+  const { shared } = open.file
+  const { root } = shared
+  for (const path of [before, after]) server.oplocks.entryChanged({ root, path }, shared)
   server.changes.publish(root, before, NotifyAction.RENAMED_OLD_NAME, filter)
   server.changes.publish(root, after, NotifyAction.RENAMED_NEW_NAME, filter)
 }
@@ -87,17 +92,34 @@ async function renameStream(open: Open, fileName: string, replace: boolean): Pro
 
 /** A hard link beside, or below, the file's own name. */
 export async function linkFile(
-  { treeConnect }: CommandContext,
+  context: CommandContext,
   open: Open,
   info: SetNameInformation,
 ): Promise<Outcome<EmptyBody>> {
   if (info.rootDirectory !== 0n) return fail(Status.INVALID_PARAMETER)
   if (open.isDirectory) return fail(Status.FILE_IS_A_DIRECTORY)
   // No right of the open is asked for, as it is the folder that is changed.
-  if (treeConnect.admission.readOnly) return fail(Status.ACCESS_DENIED)
+  if (context.treeConnect.admission.readOnly) return fail(Status.ACCESS_DENIED)
   const target = targetPath(info.fileName)
   if (typeof target === 'number') return fail(target)
   const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0
-  await open.file.handle.link({ to: target, replace })
+  return linkPath(context, open, target, replace)
+}
+
+async function linkPath(
+  context: CommandContext,
+  open: Open,
+  target: string,
+  replace: boolean,
+): Promise<Outcome<EmptyBody>> {
+  const { server } = context
+  const { handle, shared } = open.file
+  const replaced = replace ? opensAt(server, shared, target) : []
+  const wait = server.oplocks.breakConflicting(replaced, shared)
+  if (wait !== undefined) return whenBrokenOn(open, wait, () => linkPath(context, open, target, replace))
+  // MS-FSA 2.1.5.15.6: no link takes the place of a file that is open.
+  if (replaced.length > 0) return fail(Status.ACCESS_DENIED)
+  await handle.link({ to: target, replace })
+  server.oplocks.entryChanged({ root: shared.root, path: target }, shared)
   return ok({})
 }

@@ -7,6 +7,7 @@ import type { FileId } from '../messages/structure.ts'
 import type { NamedPipe } from '../rpc/pipe.ts'
 import type { Watch } from './change-bus.ts'
 import type { Connection } from './connection.ts'
+import type { Lease } from './lease.ts'
 import type { Session } from './session.ts'
 import type { TreeConnect } from './tree-connect.ts'
 
@@ -22,7 +23,7 @@ export interface Enumeration {
   answered: boolean
 }
 
-/** What an open of any protocol leaves with the node table. */
+/** What an open of any protocol leaves with the node table. The keys of MS-FSA's oplocks are those of `oplockKeyOf`. */
 export interface SharedFile extends CachingOpen {
   path: string
   /** Removes the entry at the last close, when this open asked for that. */
@@ -80,8 +81,12 @@ export class Open {
   lockCount = 0
   /** Open.LockSequenceArray: the sequence number by index, where it is valid; undefined before one is. */
   lockSequenceArray: Map<number, number> | undefined
+  /** Open.Lease; Open.OplockLevel and OplockState are asked of Server.oplocks. */
+  lease: Lease | undefined
   /** FILE_DELETE_ON_CLOSE: closing this open marks the file for deletion. */
   deleteOnClose = false
+  /** Data was changed through this open: its entry is another one than before. */
+  hasWritten = false
 
   // ours
   /** Since the first CHANGE_NOTIFY. */

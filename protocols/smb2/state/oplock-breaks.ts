@@ -1,44 +1,42 @@
-/** MS-SMB2 3.3.1.10 Open.OplockLevel, OplockState and OplockTimeout: the oplocks of this server's opens, and who waits for a break. */
+/** MS-SMB2 3.3.1.10 Open.OplockLevel and Open.Lease: the oplocks and leases of this server's opens, and who is told of their breaks. */
 
+import type { Acknowledgment, OplockLevel } from '../../../storage/sharing/caching.ts'
+import type { DirectoryPlace } from '../../../storage/sharing/directory-leases.ts'
 import type { StreamNode } from '../../../storage/sharing/node-table.ts'
-import type { Acknowledgment, Check, OplockLevel, Oplocks } from '../../../storage/sharing/oplocks.ts'
-import type { Cancel, Environment } from '../../transport/engine.ts'
+import type {
+  Acknowledged,
+  Actor,
+  Check,
+  Oplock,
+  OplockBreak,
+  Oplocks,
+} from '../../../storage/sharing/oplocks.ts'
+import type { Environment } from '../../transport/engine.ts'
 import { OplockLevel as WireLevel } from '../messages/create.ts'
+import { type LeaseContext, LeaseState } from '../messages/create-context-lease.ts'
+import { LEASE_BREAK_ACK_REQUIRED, type LeaseBreakNotification } from '../messages/lease-break.ts'
+import { type BreakWait, BreakWaits } from './break-waits.ts'
+import { Lease, type LeaseTables } from './lease.ts'
 import type { Open, SharedFile } from './open.ts'
-
-/** 3.3.2.1, the oplock break acknowledgment timer: "35 seconds" on Windows. */
-export const OPLOCK_BREAK_TIMEOUT_MILLISECONDS = 35_000
-/** Requests that may wait for one break. */
-export const MAXIMUM_WAITING_FOR_BREAK = 256
-
-export type WaitEnd = 'again' | 'cancelled' | 'refused'
-
-/** Waiting for others to give up what they cache. */
-export interface BreakWait {
-  /**
-   * 'again': what waited has to be checked again, from the start. 'refused': too many wait already.
-   * Never rejects.
-   */
-  readonly ended: Promise<WaitEnd>
-  cancel(): void
-}
 
 /** An open, and the stream that it is of. */
 type Place = Pick<Open['file'], 'shared' | 'node'>
 
-/** A break whose acknowledgment is awaited. */
-interface BreakUnderWay {
-  readonly stopTimer: Cancel
-  readonly waiters: Set<() => void>
-}
+/** What a client is told of a break: 3.3.4.6 for an oplock, 3.3.4.7 for a lease. */
+export type BreakNotification =
+  | { readonly kind: 'oplock'; readonly open: Open; readonly oplockLevel: number }
+  | { readonly kind: 'lease'; readonly lease: Lease; readonly notification: LeaseBreakNotification }
 
-/** What this server knows of an open with an oplock. */
+/** What this server knows of an oplock or lease. */
 interface Holder {
-  readonly open: Open
-  /** The client knows of the open. */
-  announced: boolean
-  /** A break that the client is told once it does. */
-  deferred: number | undefined
+  readonly oplock: Oplock<SharedFile>
+  /** Undefined for an oplock. */
+  readonly lease: Lease | undefined
+  readonly opens: Set<Open>
+  /** Opens that the client does not know of yet. */
+  readonly unannounced: Set<Open>
+  /** A break that the client is told once it knows of all of them. */
+  deferred: BreakNotification | undefined
 }
 
 const WIRE_LEVELS: Readonly<Record<OplockLevel, number>> = {
@@ -51,42 +49,30 @@ const LEVELS = new Map<number, OplockLevel>(
   Object.entries(WIRE_LEVELS).map(([level, wire]) => [wire, level as OplockLevel]),
 )
 
-/** The bits of Oplocks that are needed here: the rules themselves are storage's. */
-export type OplockRules = Pick<
-  Oplocks<SharedFile>,
-  | 'acknowledge'
-  | 'beginChange'
-  | 'changedSince'
-  | 'check'
-  | 'checkOpens'
-  | 'endChange'
-  | 'expire'
-  | 'mark'
-  | 'request'
-  | 'stateOf'
->
-
 export class OplockBreaks {
-  readonly #rules: OplockRules
-  readonly #environment: Environment
-  readonly #notify: (open: Open, oplockLevel: number) => void
-  readonly #holders = new Map<SharedFile, Holder>()
-  readonly #underWay = new Map<SharedFile, BreakUnderWay>()
+  readonly #rules: Oplocks<SharedFile>
+  readonly #leaseTables: LeaseTables
+  readonly #notify: (notification: BreakNotification) => void
+  readonly #holders = new Map<Oplock<SharedFile>, Holder>()
+  readonly #holderOf = new Map<SharedFile, Holder>()
+  readonly #waits: BreakWaits<Oplock<SharedFile>>
 
-  /** @param notify sends an OPLOCK_BREAK Notification (3.3.4.6) */
+  /** @param notify sends the notification (3.3.4.6, 3.3.4.7), if anyone can be reached */
   constructor(
-    rules: OplockRules,
+    rules: Oplocks<SharedFile>,
+    leaseTables: LeaseTables,
     environment: Environment,
-    notify: (open: Open, oplockLevel: number) => void,
+    notify: (notification: BreakNotification) => void,
   ) {
     this.#rules = rules
-    this.#environment = environment
+    this.#leaseTables = leaseTables
     this.#notify = notify
+    this.#waits = new BreakWaits(environment, (oplock) => rules.expire(oplock))
   }
 
   /**
-   * 3.3.5.9: grants what a CREATE asks for, or less. Breaks are held back until `announced`, as the
-   * client must not hear of an open that it does not know yet.
+   * 3.3.5.9: grants the oplock that a CREATE asks for, or less. Breaks are held back until
+   * `announced`, as the client must not hear of an open that it does not know yet.
    * @returns Open.OplockLevel
    */
   grant(open: Open, requestedOplockLevel: number): number {
@@ -94,35 +80,95 @@ export class OplockBreaks {
     const { shared, node, type } = open.file
     // MS-FSA 2.1.5.18: directories have leases alone.
     if (wanted === 'none' || type !== 'file') return WireLevel.NONE
-    const granted = this.#rules.request(node, shared, wanted)
-    if (granted !== 'none') this.#holders.set(shared, { open, announced: false, deferred: undefined })
-    return WIRE_LEVELS[granted]
+    const oplock = this.#rules.request(node, shared, wanted)
+    if (oplock === undefined) return WireLevel.NONE
+    this.#join(open, this.#holderFor(oplock, undefined))
+    return WIRE_LEVELS[oplock.level]
+  }
+
+  /**
+   * 3.3.5.9.8, 3.3.5.9.11: gives an open its part in the lease of the key that it has, and makes that
+   * lease, or lets it grow, as far as others allow. Breaks are held back as for `grant`.
+   * @returns undefined when the key has come to be another file's
+   */
+  grantLease(open: Open, clientGuid: Buffer, context: LeaseContext): Lease | undefined {
+    const { shared, node } = open.file
+    const known = this.#leaseTables.find(clientGuid, context.leaseKey)
+    if (known?.place !== undefined && known.oplock.stream !== node) return undefined
+    const { oplock, upgraded } = this.#rules.requestLease(node, shared, context.leaseState & CACHING_BITS)
+    // One with the same key may be about to go with its last open.
+    const lease = known?.oplock === oplock ? known : new Lease(clientGuid, context, oplock)
+    if (lease !== known) this.#leaseTables.add(lease)
+    if (upgraded) lease.countChange()
+    lease.leaseOpens.add(open)
+    open.lease = lease
+    this.#join(open, this.#holderFor(oplock, lease))
+    return lease
+  }
+
+  #holderFor(oplock: Oplock<SharedFile>, lease: Lease | undefined): Holder {
+    let holder = this.#holders.get(oplock)
+    if (holder === undefined) {
+      holder = { oplock, lease, opens: new Set(), unannounced: new Set(), deferred: undefined }
+      this.#holders.set(oplock, holder)
+    }
+    return holder
+  }
+
+  #join(open: Open, holder: Holder): void {
+    holder.opens.add(open)
+    holder.unannounced.add(open)
+    this.#holderOf.set(open.file.shared, holder)
   }
 
   /** The response to its CREATE is on its way. */
   announced(open: Open): void {
-    const holder = this.#holders.get(open.file.shared)
-    if (holder === undefined) return
-    holder.announced = true
-    if (holder.deferred !== undefined) this.#tell(holder, holder.deferred)
-    holder.deferred = undefined
+    const holder = this.#holderOf.get(open.file.shared)
+    if (holder !== undefined) this.#announce(holder, open)
   }
 
-  /** Open.OplockLevel: while a break is under way, that before it. */
+  #announce(holder: Holder, open: Open): void {
+    holder.unannounced.delete(open)
+    this.#tell(holder)
+  }
+
+  /** What was held back. */
+  #tell(holder: Holder): void {
+    const { deferred } = holder
+    if (deferred === undefined || holder.unannounced.size > 0) return
+    holder.deferred = undefined
+    this.#send(holder, deferred)
+  }
+
+  /** Open.OplockLevel, without a lease: while a break is under way, that before it. */
   levelOf(open: Open): OplockLevel {
     if (open.isPipe) return 'none'
-    const [level] = this.#rules.stateOf(open.file.shared).split('>')
-    return level as OplockLevel
+    const oplock = this.#rules.oplockOf(open.file.shared)
+    return oplock?.kind === 'oplock' ? oplock.level : 'none'
+  }
+
+  /** Open.Lease.LeaseState, bits of LeaseState: while a break is under way, that before it; 0 without a lease. */
+  leaseStateOf(open: Open): number {
+    return open.lease?.leaseState ?? LeaseState.NONE
   }
 
   /** Breaks what one more open of a stream cannot share. @returns undefined when it need not wait */
-  breakForOpen(stream: StreamNode<SharedFile>, overwrites: boolean): BreakWait | undefined {
-    return this.#perform(this.#rules.check(stream, overwrites ? 'overwrite' : 'open'))
+  breakForOpen(
+    stream: StreamNode<SharedFile>,
+    overwrites: boolean,
+    by: Actor<SharedFile>,
+  ): BreakWait | undefined {
+    return this.#perform(this.#rules.check(stream, overwrites ? 'overwrite' : 'open', by))
   }
 
-  /** Asks the holders of batch oplocks among these opens to close what they need no longer. */
-  breakConflicting(opens: Iterable<SharedFile>): BreakWait | undefined {
-    return this.#perform(this.#rules.checkOpens(opens, 'conflict'))
+  /** Asks those among these opens who may delay their CLOSE to close what they need no longer. */
+  breakConflicting(opens: Iterable<SharedFile>, by: Actor<SharedFile>): BreakWait | undefined {
+    return this.#perform(this.#rules.checkOpens(opens, 'conflict', by))
+  }
+
+  /** The same of the others who have the open's stream open: it is going to be renamed or deleted. */
+  breakHandles({ node, shared }: Place): BreakWait | undefined {
+    return this.#perform(this.#rules.check(node, 'conflict', shared))
   }
 
   /** Breaks what others, and level II what anyone, cache of a stream that an open is about to lock. */
@@ -131,9 +177,22 @@ export class OplockBreaks {
   }
 
   /**
+   * An entry of a directory comes, goes or changes: whoever caches the directory under a key that is
+   * not the parent key of `by` learns of it.
+   */
+  entryChanged(entry: DirectoryPlace, by?: Actor<SharedFile>): void {
+    this.#perform(this.#rules.checkParent(entry, by))
+  }
+
+  /** The path of an open has changed. */
+  moved(shared: SharedFile, before: string): void {
+    this.#rules.moved(shared, before)
+  }
+
+  /**
    * Data or size of a stream is about to be changed through an open: no one caches what it was,
-   * nor anything until `endChange`, which must follow in any case. Only level II is ever broken by
-   * this, as an open that may change data did away with others' exclusive ones when it was made.
+   * nor anything until `endChange`, which must follow in any case. Nothing that must be written back
+   * is ever broken by this, as an open that may change data did away with that when it was made.
    */
   beginChange({ shared, node }: Place): void {
     this.#perform(this.#rules.beginChange(node, shared))
@@ -153,86 +212,103 @@ export class OplockBreaks {
     return this.#rules.changedSince(file.node, mark)
   }
 
-  /** 3.3.5.22.1: a client acknowledges a break. */
+  oplockOf(open: Open): Oplock<SharedFile> | undefined {
+    return this.#rules.oplockOf(open.file.shared)
+  }
+
+  /** 3.3.5.22.1: a client acknowledges the break of an oplock. */
   acknowledge(open: Open, oplockLevel: number): Acknowledgment {
     const { shared } = open.file
+    const oplock = this.#rules.oplockOf(shared)
     // A level that there is not is no lower one.
-    const result = this.#rules.acknowledge(shared, LEVELS.get(oplockLevel) ?? 'batch')
-    if (result === 'accepted' || result === 'violation') this.#endBreak(shared)
+    const acknowledged = this.#rules.acknowledgeLevel(shared, LEVELS.get(oplockLevel) ?? 'batch')
+    return oplock === undefined ? 'not-held' : this.#goOn(oplock, acknowledged)
+  }
+
+  /** 3.3.5.22.2: a client acknowledges the break of a lease. */
+  acknowledgeLease({ oplock }: Lease, leaseState: number): Acknowledgment {
+    return this.#goOn(oplock, this.#rules.acknowledge(oplock, leaseState))
+  }
+
+  /** The response to an acknowledgment of the open's, or the lease's, is on its way. */
+  acknowledged({ oplock }: Pick<Lease, 'oplock'>): void {
+    const holder = this.#holders.get(oplock)
+    if (holder !== undefined) this.#tell(holder)
+  }
+
+  #goOn(oplock: Oplock<SharedFile>, { result, breaks }: Acknowledged<SharedFile>): Acknowledgment {
+    for (const next of breaks) this.#begin(next, 'step')
+    if (oplock.state.breaking === undefined) this.#waits.end(oplock)
     return result
   }
 
   /** The open is gone, with all that its end brought about: those who wait for it look again. */
   closed(open: Open): void {
     if (open.isPipe) return
-    this.#holders.delete(open.file.shared)
-    this.#endBreak(open.file.shared)
+    const holder = this.#holderOf.get(open.file.shared)
+    if (holder === undefined) return
+    this.#holderOf.delete(open.file.shared)
+    holder.opens.delete(open)
+    holder.lease?.leaseOpens.delete(open)
+    if (holder.opens.size > 0) {
+      this.#announce(holder, open)
+      return
+    }
+    this.#holders.delete(holder.oplock)
+    if (holder.lease !== undefined) this.#leaseTables.delete(holder.lease)
+    this.#waits.end(holder.oplock)
   }
 
   /** Tells the holders, and waits for those that have to answer. */
   #perform({ breaks, waitFor }: Check<SharedFile>): BreakWait | undefined {
-    for (const { open, to, acknowledges } of breaks) {
-      if (acknowledges) this.#underWay.set(open, this.#begin(open))
-      const holder = this.#holders.get(open)
-      if (holder?.announced === true) this.#tell(holder, WIRE_LEVELS[to])
-      else if (holder !== undefined) holder.deferred = WIRE_LEVELS[to]
-    }
-    return waitFor.length === 0 ? undefined : this.#wait(waitFor)
+    for (const begun of breaks) this.#begin(begun, 'break')
+    return waitFor.length === 0 ? undefined : this.#waits.wait(waitFor)
   }
 
-  #begin(shared: SharedFile): BreakUnderWay {
-    const expire = (): void => {
-      this.#rules.expire(shared)
-      this.#endBreak(shared)
-    }
+  /** @param what a further step of a break follows the response to the acknowledgment, and leaves a lease's epoch */
+  #begin(begun: OplockBreak<SharedFile>, what: 'break' | 'step'): void {
+    if (begun.acknowledges) this.#waits.begin(begun.oplock)
+    const holder = this.#holders.get(begun.oplock)
+    if (holder === undefined) return
+    if (what === 'break') holder.lease?.countChange()
+    const notification = notificationOf(holder, begun)
+    if (notification === undefined) return
+    if (what === 'step' || holder.unannounced.size > 0) holder.deferred = notification
+    else this.#send(holder, notification)
+  }
+
+  #send(holder: Holder, notification: BreakNotification): void {
+    // A client that is closing all of them gives everything up anyway.
+    for (const open of holder.opens) if (!open.closing) return this.#notify(notification)
+  }
+}
+
+/** Others are passed over. */
+const CACHING_BITS = LeaseState.READ_CACHING | LeaseState.HANDLE_CACHING | LeaseState.WRITE_CACHING
+
+function notificationOf(
+  { lease, opens }: Holder,
+  { from, to, acknowledges }: OplockBreak<SharedFile>,
+): BreakNotification | undefined {
+  if (lease !== undefined)
+    return { kind: 'lease', lease, notification: leaseBreak(lease, from, to, acknowledges) }
+  for (const open of opens)
     return {
-      stopTimer: this.#environment.after(OPLOCK_BREAK_TIMEOUT_MILLISECONDS, expire),
-      waiters: new Set(),
+      kind: 'oplock',
+      open,
+      oplockLevel: (to & LeaseState.READ_CACHING) !== 0 ? WireLevel.II : WireLevel.NONE,
     }
-  }
+  return undefined
+}
 
-  #tell({ open }: Holder, oplockLevel: number): void {
-    // A client that is closing it gives everything up anyway.
-    if (!open.closing) this.#notify(open, oplockLevel)
-  }
-
-  #wait(waitFor: readonly SharedFile[]): BreakWait {
-    const awaited = new Set<() => void>()
-    let end: (how: WaitEnd) => void = () => undefined
-    const ended = new Promise<WaitEnd>((resolve) => {
-      end = resolve
-    })
-    const breaks = waitFor.map((shared) => this.#breakOf(shared))
-    if (breaks.some(({ waiters }) => waiters.size >= MAXIMUM_WAITING_FOR_BREAK)) {
-      return { ended: Promise.resolve('refused'), cancel: () => undefined }
-    }
-    for (const { waiters } of breaks) {
-      const done = (): void => {
-        waiters.delete(done)
-        awaited.delete(done)
-        if (awaited.size === 0) end('again')
-      }
-      awaited.add(done)
-      waiters.add(done)
-    }
-    const cancel = (): void => {
-      for (const { waiters } of breaks) for (const done of awaited) waiters.delete(done)
-      end('cancelled')
-    }
-    return { ended, cancel }
-  }
-
-  #breakOf(shared: SharedFile): BreakUnderWay {
-    const underWay = this.#underWay.get(shared)
-    if (underWay === undefined) throw new Error('an oplock is being broken without anyone knowing')
-    return underWay
-  }
-
-  #endBreak(shared: SharedFile): void {
-    const underWay = this.#underWay.get(shared)
-    if (underWay === undefined) return
-    this.#underWay.delete(shared)
-    underWay.stopTimer()
-    for (const done of [...underWay.waiters]) done()
+/** 3.3.4.7 */
+function leaseBreak(lease: Lease, from: number, to: number, acknowledges: boolean): LeaseBreakNotification {
+  return {
+    kind: 'lease',
+    newEpoch: lease.version === 2 ? lease.epoch : 0,
+    flags: acknowledges ? LEASE_BREAK_ACK_REQUIRED : 0,
+    leaseKey: lease.leaseKey,
+    currentLeaseState: from,
+    newLeaseState: to,
   }
 }

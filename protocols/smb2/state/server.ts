@@ -8,6 +8,7 @@ import type { Environment } from '../../transport/engine.ts'
 import type { RpcAccounts } from '../rpc/host.ts'
 import type { ChangeBus } from './change-bus.ts'
 import type { Connection } from './connection.ts'
+import type { LeaseLimits, LeaseTables } from './lease.ts'
 import type { Open, SharedFile } from './open.ts'
 import type { OplockBreaks } from './oplock-breaks.ts'
 import type { Session } from './session.ts'
@@ -76,10 +77,12 @@ export interface ServerSettings {
   readonly anonymous: boolean
   /** Seconds after which a session must authenticate again; 0: never. */
   readonly sessionTimeoutSeconds: number
+  /** The FSCTLs by which smbtorture makes a server behave badly are served. */
+  readonly smbtortureFsctls: boolean
 }
 
 /** Bounds on what one client, and all together, can make the server keep. */
-export interface ServerLimits {
+export interface ServerLimits extends LeaseLimits {
   readonly sessionsPerConnection: number
   readonly sessions: number
   readonly treeConnectsPerSession: number
@@ -111,6 +114,8 @@ export const DEFAULT_LIMITS: ServerLimits = {
   treeConnects: 65_536,
   opensPerSession: 65_536,
   opens: 262_144,
+  leasesPerClient: 65_536,
+  leases: 262_144,
   maxReadSize: 8 << 20,
   maxWriteSize: 8 << 20,
   maxTransactSize: 8 << 20,
@@ -174,6 +179,8 @@ export interface Server {
   readonly nodes: NodeTable<SharedFile>
   /** Who may cache which of them. */
   readonly oplocks: OplockBreaks
+  /** Server.GlobalLeaseTableList */
+  readonly leaseTables: LeaseTables
   /** Volume.TunnelCacheList of all shares. */
   readonly tunnel: TunnelCache
   /** Brings changes to those who watch directories. */

@@ -44,6 +44,11 @@ const BOUNDS = {
     inAll: (server) => server.globalOpenTable.size,
     total: (limits) => limits.opens,
   },
+  // Of a client rather than of a session: LeaseTables.isFullFor.
+  leases: {
+    inAll: (server) => server.leaseTables.size,
+    total: (limits) => limits.leases,
+  },
   locks: {
     inSession: (session) => session.lockCount,
     perSession: (limits) => limits.locksPerSession,

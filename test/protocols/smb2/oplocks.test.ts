@@ -13,7 +13,7 @@ import { type FileId, RELATED_FILE_ID } from '../../../protocols/smb2/messages/s
 import {
   MAXIMUM_WAITING_FOR_BREAK,
   OPLOCK_BREAK_TIMEOUT_MILLISECONDS,
-} from '../../../protocols/smb2/state/oplock-breaks.ts'
+} from '../../../protocols/smb2/state/break-waits.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { Writer } from '../../../protocols/wire/writer.ts'
 import { settled } from '../../sim/sim-environment.ts'

@@ -2,74 +2,15 @@
 
 import fc from 'fast-check'
 import t from 'tap'
-import { NodeTable } from '../../../storage/sharing/node-table.ts'
 import {
-  type CachingOpen,
-  type Check,
+  afterAcknowledgment,
+  afterOperation,
+  Caching,
+  type CachingState,
   type Operation,
   type OplockLevel,
-  type OplockState,
-  Oplocks,
-  stateAfter,
-} from '../../../storage/sharing/oplocks.ts'
-import { GrantedAccess, ShareMode } from '../../../storage/sharing/share-access.ts'
-
-const ROOT = {}
-const TARGET = { volumeId: 1n, fileId: 1n }
-const SHARE_ALL = ShareMode.read | ShareMode.write | ShareMode.delete
-
-interface NamedOpen extends CachingOpen {
-  readonly name: string
-}
-
-/** A file and those who open it by letters; what happens is kept as a transcript. */
-class Script {
-  readonly oplocks = new Oplocks<NamedOpen>()
-  readonly nodes = new NodeTable<NamedOpen>([this.oplocks])
-  readonly opens = new Map<string, NamedOpen>()
-
-  /** `stat`: attributes only. */
-  open(name: string, wanted: OplockLevel, kind: 'data' | 'stat' = 'data', stream?: string): OplockLevel {
-    const attributesOnly = kind === 'stat'
-    const access = attributesOnly ? 0 : GrantedAccess.read | GrantedAccess.write
-    const open = { name, attributesOnly, access, share: SHARE_ALL, root: ROOT, path: 'file' }
-    const node = this.nodes.attach({ ...TARGET, ...(stream !== undefined && { stream }) }, open)
-    this.opens.set(name, open)
-    return this.oplocks.request(node, open, wanted)
-  }
-
-  /** "A>II? B>none": A is asked for an acknowledgment, B is told; "(A)": it waits for A. */
-  check(operation: Operation, by?: string): string {
-    const stream = this.nodes.findStream(TARGET)
-    if (stream === undefined) throw new Error('nothing is open')
-    return transcript(this.oplocks.check(stream, operation, by === undefined ? undefined : this.get(by)))
-  }
-
-  acknowledge(name: string, level: OplockLevel): string {
-    return this.oplocks.acknowledge(this.get(name), level)
-  }
-
-  close(name: string): void {
-    this.nodes.detach(this.get(name))
-    this.opens.delete(name)
-  }
-
-  get(name: string): NamedOpen {
-    const open = this.opens.get(name)
-    if (open === undefined) throw new Error(`${name} is not open`)
-    return open
-  }
-
-  /** "A=batch B=none" */
-  get states(): string {
-    return [...this.opens.values()].map((open) => `${open.name}=${this.oplocks.stateOf(open)}`).join(' ')
-  }
-}
-
-function transcript({ breaks, waitFor }: Check<NamedOpen>): string {
-  const told = breaks.map(({ open, to, acknowledges }) => `${open.name}>${to}${acknowledges ? '?' : ''}`)
-  return [...told, ...waitFor.map(({ name }) => `(${name})`)].join(' ')
-}
+} from '../../../storage/sharing/caching.ts'
+import { bits, type NamedOpen, Script, TARGET, text, transcript } from './caching-script.ts'
 
 t.test('grants', async (t) => {
   for (const level of ['none', 'II', 'exclusive', 'batch'] as const) {
@@ -77,7 +18,7 @@ t.test('grants', async (t) => {
   }
   const behind = (first: OplockLevel, kind: 'data' | 'stat', second: OplockLevel) => {
     const script = new Script()
-    script.open('A', first, kind)
+    script.open('A', first, { stat: kind === 'stat' })
     return script.open('B', second)
   }
   t.equal(behind('none', 'data', 'batch'), 'II', 'another open without an oplock leaves level II')
@@ -87,8 +28,8 @@ t.test('grants', async (t) => {
 
   const beside = new Script()
   beside.open('A', 'batch')
-  t.equal(beside.open('B', 'batch', 'stat'), 'none', 'nothing beside a batch oplock')
-  t.equal(beside.open('C', 'batch', 'data', 'stream'), 'batch', 'streams are apart')
+  t.equal(beside.open('B', 'batch', { stat: true }), 'none', 'nothing beside a batch oplock')
+  t.equal(beside.open('C', 'batch', { stream: 'stream' }), 'batch', 'streams are apart')
 
   const locked = new Script()
   locked.open('A', 'none')
@@ -109,11 +50,15 @@ t.test('an open breaks a batch oplock to level II, the acknowledgment lets it on
   t.equal(script.states, 'A=batch>II')
   t.equal(script.check('open'), '(A)', 'one more waits for the same break')
   t.equal(script.check('overwrite'), '(A)', 'and so does one that wants more')
-  t.equal(script.acknowledge('A', 'II'), 'accepted')
-  t.equal(script.states, 'A=II')
+  t.equal(
+    script.acknowledge('A', 'II'),
+    'accepted A>none',
+    'and level II is gone at once, as the other needs',
+  )
+  t.equal(script.states, 'A=none')
   t.equal(script.check('open'), '', 'the first goes on')
   t.equal(script.open('B', 'batch'), 'II')
-  t.equal(script.check('overwrite'), 'A>none B>none', 'the other breaks level II, for which no one waits')
+  t.equal(script.check('overwrite'), 'B>none', 'level II is broken, for which no one waits')
   t.equal(script.states, 'A=none B=none')
   t.equal(script.open('C', 'batch'), 'II')
 })
@@ -132,7 +77,7 @@ t.test('what operations do to whom', async (t) => {
       t.equal(script.check(operation as Operation), expected, `${operation} by another on ${level}`)
       const own = new Script()
       own.open('A', level as OplockLevel)
-      const expectedOfOwn = level === 'II' ? expected : ''
+      const expectedOfOwn = level === 'II' && operation === 'change' ? expected : ''
       t.equal(own.check(operation as Operation, 'A'), expectedOfOwn, `${operation} by the holder on ${level}`)
     }
   }
@@ -144,7 +89,7 @@ t.test('what operations do to whom', async (t) => {
 })
 
 t.test('acknowledgments', async (t) => {
-  const rows: [OplockLevel, Operation | undefined, OplockLevel, string, OplockState][] = [
+  const rows: [OplockLevel, Operation | undefined, OplockLevel, string, OplockLevel][] = [
     ['batch', 'open', 'II', 'accepted', 'II'],
     ['batch', 'open', 'none', 'accepted', 'none'],
     ['exclusive', 'overwrite', 'none', 'accepted', 'none'],
@@ -152,8 +97,8 @@ t.test('acknowledgments', async (t) => {
     ['batch', 'open', 'batch', 'violation', 'none'],
     ['batch', undefined, 'II', 'not-breaking', 'batch'],
     ['batch', undefined, 'exclusive', 'violation', 'batch'],
-    ['II', undefined, 'none', 'not-breaking', 'II'],
     ['II', undefined, 'II', 'violation', 'II'],
+    ['II', undefined, 'none', 'not-breaking', 'II'],
     ['II', 'change', 'none', 'not-held', 'none'],
     ['none', undefined, 'none', 'not-held', 'none'],
   ]
@@ -163,13 +108,13 @@ t.test('acknowledgments', async (t) => {
     if (operation !== undefined) script.check(operation)
     const name = `${level}, ${operation ?? 'nothing'}, acknowledges ${acknowledged}`
     t.equal(script.acknowledge('A', acknowledged), expected, name)
-    t.equal(script.oplocks.stateOf(script.get('A')), after, name)
+    t.equal(script.stateOf('A'), after, name)
   }
 })
 
 t.test('a break ends with the holder or with time', async (t) => {
   const closing = new Script()
-  closing.open('S', 'none', 'stat')
+  closing.open('S', 'none', { stat: true })
   closing.open('A', 'batch')
   closing.check('open')
   closing.close('A')
@@ -178,7 +123,7 @@ t.test('a break ends with the holder or with time', async (t) => {
   const silent = new Script()
   silent.open('A', 'exclusive')
   silent.check('open')
-  silent.oplocks.expire(silent.get('A'))
+  silent.expire('A')
   t.equal(silent.check('overwrite'), '')
   t.equal(silent.open('B', 'exclusive'), 'II')
 })
@@ -203,18 +148,24 @@ t.test('no one is allowed to keep what is being changed', async (t) => {
 type Event =
   | {
       readonly kind: 'open'
-      readonly wanted: OplockLevel
+      /** An oplock's level, or "A:RWH". */
+      readonly wanted: string
       readonly stat: boolean
       readonly overwrites: boolean
     }
   | { readonly kind: 'change' | 'close' | 'expire'; readonly which: number }
-  | { readonly kind: 'acknowledge'; readonly which: number; readonly level: OplockLevel }
+  | { readonly kind: 'acknowledge'; readonly which: number; readonly level: string }
 
-const levels = fc.constantFrom<OplockLevel>('none', 'II', 'exclusive', 'batch')
+const LEVELS: readonly string[] = ['none', 'II', 'exclusive', 'batch']
+const levels = fc.constantFrom(...LEVELS)
+const states = fc.constantFrom('', 'R', 'RH', 'RW', 'RWH')
 const events: fc.Arbitrary<Event> = fc.oneof(
   fc.record({
     kind: fc.constant('open' as const),
-    wanted: levels,
+    wanted: fc.oneof(
+      levels,
+      fc.tuple(fc.constantFrom('A', 'B', 'C'), states).map((lease) => lease.join(':')),
+    ),
     stat: fc.boolean(),
     overwrites: fc.boolean(),
   }),
@@ -222,19 +173,21 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     kind: fc.constantFrom('change' as const, 'close' as const, 'expire' as const),
     which: fc.nat(9),
   }),
-  fc.record({ kind: fc.constant('acknowledge' as const), which: fc.nat(9), level: levels }),
+  fc.record({ kind: fc.constant('acknowledge' as const), which: fc.nat(9), level: fc.oneof(levels, states) }),
 )
 
 /** Opens as the protocol does: checks first, and comes in only when there is nothing to wait for. */
 function happen(script: Script, event: Event, name: string): void {
   if (event.kind === 'open') {
+    const [key, wanted] = event.wanted.includes(':') ? event.wanted.split(':') : [undefined, event.wanted]
     const stream = script.nodes.findStream(TARGET)
-    const breaks = event.overwrites || !event.stat
-    if (stream !== undefined && breaks) {
-      const { waitFor } = script.oplocks.check(stream, event.overwrites ? 'overwrite' : 'open')
+    const by = { metadataOnly: event.stat, oplockKey: key, parentOplockKey: undefined }
+    if (stream !== undefined && (event.overwrites || !event.stat)) {
+      const { waitFor } = script.oplocks.check(stream, event.overwrites ? 'overwrite' : 'open', by)
       if (waitFor.length > 0) return
     }
-    script.open(name, event.wanted, event.stat ? 'stat' : 'data')
+    if (key === undefined) script.open(name, wanted as OplockLevel, { stat: event.stat })
+    else script.lease(`${key}${name}`, wanted ?? '', { stat: event.stat })
     return
   }
   const names = [...script.opens.keys()]
@@ -249,10 +202,12 @@ function happen(script: Script, event: Event, name: string): void {
       script.close(chosen)
       break
     case 'expire':
-      script.oplocks.expire(open)
+      script.expire(chosen)
       break
     case 'acknowledge':
-      script.acknowledge(chosen, event.level)
+      // Leases are acknowledged in letters.
+      if (LEVELS.includes(event.level) !== (open.oplockKey !== undefined))
+        script.acknowledge(chosen, event.level)
   }
 }
 
@@ -261,45 +216,69 @@ function change(script: Script, open: NamedOpen): void {
   const { waitFor } = script.oplocks.beginChange(stream, open)
   if (waitFor.length > 0) throw new Error('a writer beside an exclusive holder')
   for (const other of script.opens.values()) {
-    if (script.oplocks.stateOf(other) !== 'none' && other !== open)
+    const oplock = script.oplocks.oplockOf(other)
+    const isOwn = other === open || (open.oplockKey !== undefined && other.oplockKey === open.oplockKey)
+    // One that is told to forget it, but need not be waited for, is as good as one that has.
+    if (oplock !== undefined && !isOwn && (oplock.state.breaking?.required ?? oplock.state.held) !== 0)
       throw new Error('a copy outlives a change')
   }
   script.oplocks.endChange(stream)
 }
 
-t.test('for any sequence: one exclusive holder at most, and no reader or writer beside it', async () => {
-  fc.assert(
-    fc.property(fc.array(events, { maxLength: 40 }), (sequence) => {
-      const script = new Script()
-      sequence.forEach((event, index) => {
-        happen(script, event, `${index}`)
-        const opens = [...script.opens.values()]
-        const holders = opens.filter((open) => /exclusive|batch/.test(script.oplocks.stateOf(open)))
-        if (holders.length > 1) throw new Error(`two exclusive holders: ${script.states}`)
-        const beside = opens.filter((open) => holders.length > 0 && !holders.includes(open))
-        if (beside.some((open) => !open.attributesOnly || script.oplocks.stateOf(open) !== 'none')) {
-          throw new Error(`someone beside an exclusive holder: ${script.states}`)
-        }
-      })
-    }),
-    { numRuns: 3000 },
-  )
-})
+/** Whether two opens may know of each other's changes: they share a lease. */
+function together(one: NamedOpen, other: NamedOpen): boolean {
+  return one === other || (one.oplockKey !== undefined && one.oplockKey === other.oplockKey)
+}
 
-t.test('no operation raises a state, or breaks without a break', async (t) => {
-  const rank: Record<string, number> = { none: 0, II: 1, exclusive: 2, batch: 3 }
-  const states: OplockState[] = [
-    ...(['none', 'II', 'exclusive', 'batch'] as const),
-    ...(['exclusive>II', 'exclusive>none', 'batch>II', 'batch>none'] as const),
-  ]
-  for (const state of states) {
-    for (const operation of ['open', 'overwrite', 'conflict', 'change'] as const) {
-      for (const own of [false, true]) {
-        const after = stateAfter(state, operation, own)
-        const name = `${state}, ${operation}${own ? ' of its own' : ''}: ${after.state}`
-        const [before = '', now = ''] = [state.split('>')[0], after.state.split('>')[0]]
-        t.ok((rank[now] ?? 0) <= (rank[before] ?? 0), name)
-        t.ok(!after.waits || after.state.includes('>'), name)
+t.test(
+  'for any sequence: one may keep what it wrote at most, and no reader or writer beside it',
+  async () => {
+    fc.assert(
+      fc.property(fc.array(events, { maxLength: 40 }), (sequence) => {
+        const script = new Script()
+        sequence.forEach((event, index) => {
+          happen(script, event, `${index}`)
+          const opens = [...script.opens.values()]
+          const holder = opens.find((open) => (script.heldBy(open) & Caching.write) !== 0)
+          if (holder === undefined) return
+          const beside = opens.filter((open) => !together(open, holder))
+          if (
+            beside.some((open) => !(open.attributesOnly || open.metadataOnly) || script.heldBy(open) !== 0)
+          ) {
+            throw new Error(`someone beside an exclusive holder: ${script.states}`)
+          }
+        })
+      }),
+      { numRuns: 3000 },
+    )
+  },
+)
+
+t.test('no operation gives, takes without a word, or waits for nothing; breaks come to an end', async (t) => {
+  const all = ['', 'R', 'RH', 'RW', 'RWH'].map(bits)
+  const subset = (one: number, other: number): boolean => (one & ~other) === 0
+  const states: CachingState[] = all.flatMap((held) => [
+    { held, breaking: undefined },
+    ...all.flatMap((to) =>
+      all
+        .filter((required) => subset(required, to) && subset(to, held) && to !== held)
+        .map((required) => ({ held, breaking: { to, required } })),
+    ),
+  ])
+  for (const kind of ['oplock', 'lease'] as const) {
+    for (const state of states) {
+      for (const operation of ['open', 'overwrite', 'conflict', 'change'] as const) {
+        const { state: next, waits, notice } = afterOperation(state, operation, kind)
+        const name = `${text('lease', state)}, ${operation}: ${text('lease', next)}`
+        t.ok(subset(next.held, state.held), name)
+        t.ok(!waits || next.breaking !== undefined, name)
+        t.ok(next.held === state.held || notice !== undefined, name)
+        let [steps, after] = [0, next]
+        for (; after.breaking !== undefined && steps < all.length; steps++) {
+          after = afterAcknowledgment(after, after.breaking.to).state
+        }
+        t.equal(after.breaking, undefined, name)
+        t.ok(next.breaking === undefined || after.held === next.breaking.required, name)
       }
     }
   }

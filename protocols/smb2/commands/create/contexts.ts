@@ -8,6 +8,11 @@ import {
   encodeQueryMaximalAccessResponse,
   encodeQueryOnDiskIdResponse,
 } from '../../messages/create-context-data.ts'
+import {
+  decodeLeaseContext,
+  encodeLeaseContext,
+  type LeaseContext,
+} from '../../messages/create-context-lease.ts'
 import { type CreateContext, CreateContextName, findCreateContext } from '../../messages/create-contexts.ts'
 import { Status } from '../../status.ts'
 
@@ -23,6 +28,8 @@ export interface RequestedContexts {
   readonly wantsMaximalAccess: boolean
   /** QFid */
   readonly wantsOnDiskId: boolean
+  /** RqLs, of either version. */
+  readonly lease: LeaseContext | undefined
   /** TWrp: FILETIME of a snapshot. */
   readonly timewarp: bigint | undefined
 }
@@ -32,6 +39,7 @@ export function readContexts(contexts: readonly CreateContext[]): RequestedConte
   const find = (name: string): Buffer | undefined => findCreateContext(contexts, name)
   const eas = find(CreateContextName.EXTENDED_ATTRIBUTES)
   const allocation = find(CreateContextName.ALLOCATION_SIZE)
+  const lease = find(CreateContextName.LEASE)
   const timewarp = find(CreateContextName.TIMEWARP_TOKEN)
   return {
     extendedAttributes: eas === undefined ? [] : decodeFullEaList(eas),
@@ -39,6 +47,7 @@ export function readContexts(contexts: readonly CreateContext[]): RequestedConte
     allocationSize: allocation === undefined ? undefined : decodeAllocationSize(allocation),
     wantsMaximalAccess: find(CreateContextName.MAXIMAL_ACCESS) !== undefined,
     wantsOnDiskId: find(CreateContextName.ON_DISK_ID) !== undefined,
+    lease: lease === undefined ? undefined : decodeLeaseContext(lease),
     timewarp: timewarp === undefined ? undefined : decodeTimewarpToken(timewarp),
   }
 }
@@ -48,6 +57,7 @@ export function answerContexts(
   requested: RequestedContexts,
   stat: FileStat,
   maximalAccess: number,
+  lease: LeaseContext | undefined,
 ): CreateContext[] {
   const answers: CreateContext[] = []
   if (requested.wantsMaximalAccess) {
@@ -57,6 +67,9 @@ export function answerContexts(
   if (requested.wantsOnDiskId) {
     const data = encodeQueryOnDiskIdResponse({ diskFileId: stat.fileId, volumeId: stat.volumeId })
     answers.push({ name: CreateContextName.ON_DISK_ID, data })
+  }
+  if (lease !== undefined) {
+    answers.push({ name: CreateContextName.LEASE, data: encodeLeaseContext(lease) })
   }
   return answers
 }

@@ -22,9 +22,10 @@ import { closeOpen } from '../close-open.ts'
 import { attributeFieldsOf, baseNameOf } from '../describe.ts'
 import { applyToNewFile } from './apply.ts'
 import { answerContexts, type RequestedContexts, readContexts } from './contexts.ts'
+import { type RequestedLease, refuseLease, requestedLease } from './lease.ts'
 import { parseName, pathNameOf } from './name.ts'
 import { type OpenedFile, type OpenResult, openFile } from './open-file.ts'
-import { grantOplock } from './oplock.ts'
+import { type Granted, grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
 import { registerOpen } from './register.ts'
 import { validateCreate, validateKind } from './validate.ts'
@@ -61,22 +62,31 @@ async function createOnDiskShare(
   const contexts = readContexts(request.createContexts)
   // A directory has no snapshots: whatever time is asked for, nothing is there.
   if (contexts.timewarp !== undefined && contexts.timewarp !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND)
+  const lease = requestedLease(context, request, contexts.lease)
+  const refusal = lease && refuseLease(context, lease, name)
+  if (refusal !== undefined) return fail(refusal)
   const desiredAccess = mapGenericAccess(request.desiredAccess)
-  return complete(
-    context,
+  const { securityDescriptor } = contexts
+  const opened = await openFile(context, {
+    name,
+    desiredAccess,
     request,
-    contexts,
-    await openFile(context, {
-      ...{ name, desiredAccess, request, attempt: 0 },
-      securityDescriptor: contexts.securityDescriptor,
-    }),
-  )
+    lease,
+    securityDescriptor,
+    attempt: 0,
+  })
+  return complete(context, request, { ...contexts, requestedLease: lease }, opened)
+}
+
+/** What a request asks for by contexts, as far as its dialect has it. */
+interface Asked extends RequestedContexts {
+  readonly requestedLease: RequestedLease | undefined
 }
 
 async function complete(
   context: CommandContext,
   request: CreateRequest,
-  contexts: RequestedContexts,
+  contexts: Asked,
   opened: OpenResult,
 ): Promise<Outcome<CreateResponse>> {
   if (typeof opened === 'number') return fail(opened)
@@ -91,9 +101,16 @@ async function complete(
     const applied = await applyToNewFile(opened, request, contexts, hasCompression(context))
     // The client may be gone by now: what it cached no one could break.
     if (open.closing) return fail(Status.FILE_CLOSED)
-    const { oplockLevel, stat } = await grantOplock(context, open, request, opened.changeMark, applied)
+    const granted = await grantOplock(
+      context,
+      open,
+      request,
+      contexts.requestedLease,
+      opened.changeMark,
+      applied,
+    )
     context.open = open
-    return ok(responseTo(context, open, { ...opened, stat }, contexts, oplockLevel))
+    return ok(responseTo(context, open, opened, contexts, granted))
   } catch (error) {
     await closeOpen(context.server, open)
     throw error
@@ -135,6 +152,7 @@ function register(context: CommandContext, request: CreateRequest, opened: Opene
 /** Those who watch the directory learn of a new entry, or of one that was emptied. */
 function publishCreation({ server }: CommandContext, { claim, createAction, stat }: OpenedFile): void {
   const { root, path } = claim.shared
+  if (createAction !== CreateAction.OPENED) server.oplocks.entryChanged({ root, path }, claim.shared)
   if (createAction === CreateAction.CREATED) {
     const filter = stat.type === 'directory' ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
     server.changes.publish(root, path, NotifyAction.ADDED, filter)
@@ -148,16 +166,16 @@ function responseTo(
   open: Open,
   opened: OpenedFile,
   contexts: RequestedContexts,
-  oplockLevel: number,
+  { oplockLevel, stat, lease }: Granted,
 ): CreateResponse {
   const { connection, treeConnect } = context
-  const isLink = opened.stat.type === 'symlink' && connection.dialect >= Dialect.SMB_3_0
+  const isLink = stat.type === 'symlink' && connection.dialect >= Dialect.SMB_3_0
   return {
     oplockLevel,
     flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
     createAction: opened.createAction,
-    ...attributeFieldsOf(opened.stat, treeConnect.share, baseNameOf(open.pathName)),
+    ...attributeFieldsOf(stat, treeConnect.share, baseNameOf(open.pathName)),
     fileId: open.fileId,
-    createContexts: answerContexts(contexts, opened.stat, opened.maximalAccess),
+    createContexts: answerContexts(contexts, stat, opened.maximalAccess, lease),
   }
 }

@@ -5,7 +5,7 @@ import type { CommandContext } from '../../context.ts'
 import { FILE_ALL_ACCESS, FileAccess } from '../../fscc/access.ts'
 import { FileAttribute } from '../../fscc/attributes.ts'
 import { CreateAction, CreateDisposition, CreateOption } from '../../fscc/create-options.ts'
-import type { BreakWait } from '../../state/oplock-breaks.ts'
+import type { BreakWait } from '../../state/break-waits.ts'
 import { type NtStatus, Status } from '../../status.ts'
 import { statusOfStorageError } from '../../storage-status.ts'
 import { type AccessFacts, allowedAccess, tokenOf } from '../access-check.ts'
@@ -171,7 +171,7 @@ async function share(
   opened: Opened,
   found: Found,
 ): Promise<OpenResult> {
-  const { request, name } = plan
+  const { request, name, lease } = plan
   const overwrites = isOverwriting(request) && !opened.created
   const claim = claimNode(context.server, {
     root: fileSystemOf(context),
@@ -179,6 +179,9 @@ async function share(
     stat: opened.stat,
     stream: name.stream,
     path: opened.path,
+    isDirectory: opened.stat.type === 'directory',
+    oplockKey: lease?.oplockKey,
+    parentOplockKey: lease?.parentOplockKey,
     access: found.granted,
     overwrites,
     shareAccess: request.shareAccess,

@@ -12,6 +12,7 @@ import { type NtStatus, Status } from '../../status.ts'
 import { statusOfStorageError } from '../../storage-status.ts'
 import { tunnelledPath } from '../tunnel.ts'
 import { type Inheritance, inheritanceOf } from './inheritance.ts'
+import type { RequestedLease } from './lease.ts'
 import type { ParsedName } from './name.ts'
 
 export type Opened = Extract<OpenOutcome, { ok: true }>
@@ -22,6 +23,7 @@ export interface OpenPlan {
   /** Generic bits are mapped already. */
   readonly desiredAccess: number
   readonly request: CreateRequest
+  readonly lease: RequestedLease | undefined
   /** SMB2_CREATE_SD_BUFFER: for a file that is made. */
   readonly securityDescriptor: Buffer | undefined
   /** Times that it has waited for oplocks. */

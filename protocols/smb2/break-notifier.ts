@@ -1,0 +1,66 @@
+/** MS-SMB2 3.3.4.6, 3.3.4.7: tells a client that an oplock of an open, or a lease, is broken. */
+
+import { Command } from './messages/commands.ts'
+import { type Header, HeaderFlag, UNSOLICITED_MESSAGE_ID } from './messages/header.ts'
+import { encodeOplockBreakNotification, type OplockBreakNotification } from './messages/oplock-break.ts'
+import { encodeReply, sendReplies } from './reply.ts'
+import type { Connection } from './state/connection.ts'
+import type { Open } from './state/open.ts'
+import type { BreakNotification } from './state/oplock-breaks.ts'
+
+/** 3.3.4.6: it answers no request, and "SessionId ... TreeId MUST be set to 0". */
+const NOTIFICATION_HEADER: Header = {
+  creditCharge: 0,
+  status: 0,
+  command: Command.OPLOCK_BREAK,
+  credits: 0,
+  flags: HeaderFlag.SERVER_TO_REDIR,
+  nextCommand: 0,
+  messageId: UNSOLICITED_MESSAGE_ID,
+  asyncId: 0n,
+  treeId: 0,
+  sessionId: 0n,
+}
+
+/** The one place from which breaks are told. Whoever waits goes on when the opens are closed or time is up, too. */
+export function notifyBreak(broken: BreakNotification): void {
+  const way = wayTo(broken.kind === 'lease' ? broken.lease.leaseOpens : [broken.open])
+  if (way !== undefined) send(way.open, way.connection, messageOf(broken))
+}
+
+function messageOf(broken: BreakNotification): OplockBreakNotification {
+  if (broken.kind === 'lease') return broken.notification
+  return { kind: 'oplock', oplockLevel: broken.oplockLevel, fileId: broken.open.fileId }
+}
+
+/** The notification is never signed, and encrypted where session or share want that (3.3.4.1.4). */
+function send(
+  { session, treeConnect }: Open,
+  connection: Connection,
+  message: OplockBreakNotification,
+): void {
+  const reply = encodeReply(
+    NOTIFICATION_HEADER,
+    (writer) => encodeOplockBreakNotification(writer, message),
+    undefined,
+    undefined,
+  )
+  const encrypts = session.encryptData || treeConnect.share.encryptData
+  connection.apply(sendReplies(connection, [reply], encrypts ? session : undefined))
+}
+
+/** An open, and a connection on which its client can be told of it. */
+interface Way {
+  readonly open: Open
+  readonly connection: Connection
+}
+
+/** 3.3.4.6, 3.3.4.7: Open.Connection, or when that is gone another channel of the session; of any open of a lease. */
+function wayTo(opens: Iterable<Open>): Way | undefined {
+  for (const open of opens) {
+    const connections = [open.connection, ...open.session.channelList.keys()]
+    const connection = connections.find(({ closed }) => !closed)
+    if (connection !== undefined) return { open, connection }
+  }
+  return undefined
+}
