@@ -1,5 +1,6 @@
 /** MS-DSSP 3.2.5.1: DsRolerGetPrimaryDomainInformation, by which clients learn whether a server belongs to a domain. */
 
+import { GUID_BYTES } from '../../wire/guid.ts'
 import type { RpcHost } from './host.ts'
 import type { Operation, RpcInterface } from './interface.ts'
 import type { NdrWriter } from './ndr.ts'
@@ -7,7 +8,7 @@ import { Win32Error } from './status.ts'
 
 /** DSROLE_MACHINE_ROLE (2.2.2). */
 const STANDALONE_SERVER = 2
-const NO_GUID = Buffer.alloc(16)
+const NO_GUID = Buffer.alloc(GUID_BYTES)
 
 type Encode = (output: NdrWriter, host: RpcHost) => void
 
@@ -27,17 +28,7 @@ function basicInformation(output: NdrWriter, host: RpcHost): void {
 const dsRolerGetPrimaryDomainInformation: Operation = (input, output, host) => {
   const level = input.u16()
   const encode = LEVELS.get(level)
-  output.construct(() =>
-    output.pointer(
-      encode === undefined
-        ? undefined
-        : () => {
-            // The discriminant is a short; every arm is aligned as the widest of them.
-            output.u32(level)
-            encode(output, host)
-          },
-    ),
-  )
+  output.uniqueUnion(level, encode === undefined ? undefined : () => encode(output, host))
   output.u32(encode === undefined ? Win32Error.INVALID_PARAMETER : Win32Error.SUCCESS)
 }
 

@@ -53,11 +53,7 @@ export function encodeEnumeration<T>(
   const page = entries.slice(start, start + Math.min(MAXIMUM_ENTRIES, Math.max(1, fitting)))
   const complete = start + page.length === entries.length
   container(output, request, () => {
-    output.u32(page.length)
-    output.pointer(() => {
-      output.u32(page.length)
-      for (const entry of page) encode(output, entry)
-    })
+    output.u32(page.length).arrayPointer(page, (entry) => encode(output, entry))
   })
   output.u32(entries.length - start)
   const next = complete ? 0 : start + page.length

@@ -1,5 +1,6 @@
 /** MS-LSAD 3.1.4.4.4 and 3.1.4.4.5: LsarQueryInformationPolicy and LsarQueryInformationPolicy2. */
 
+import { GUID_BYTES } from '../../wire/guid.ts'
 import type { RpcHost } from './host.ts'
 import type { Operation } from './interface.ts'
 import { PolicyAccess } from './lsa-policy.ts'
@@ -9,7 +10,7 @@ import { NtStatus } from './status.ts'
 
 /** POLICY_LSA_SERVER_ROLE (2.2.4.9): alone, hence the first. */
 const SERVER_ROLE_PRIMARY = 3
-const NO_GUID = Buffer.alloc(16)
+const NO_GUID = Buffer.alloc(GUID_BYTES)
 
 type Encode = (output: NdrWriter, host: RpcHost) => void
 
@@ -45,16 +46,8 @@ export const lsarQueryInformationPolicy: Operation = (input, output, host, handl
   const informationClass = input.u16()
   const encode = CLASSES.get(informationClass)
   const allowed = (policy.grantedAccess & PolicyAccess.VIEW_LOCAL_INFORMATION) !== 0
-  if (encode === undefined || !allowed) {
-    output.u32(0).u32(allowed ? NtStatus.INVALID_INFO_CLASS : NtStatus.ACCESS_DENIED)
-    return
-  }
-  output.construct(() =>
-    output.pointer(() => {
-      // The discriminant is a short; every arm is aligned as the widest of them.
-      output.u32(informationClass)
-      encode(output, host)
-    }),
-  )
-  output.u32(NtStatus.SUCCESS)
+  const answered = allowed && encode !== undefined
+  output.uniqueUnion(informationClass, answered ? () => encode(output, host) : undefined)
+  if (answered) output.u32(NtStatus.SUCCESS)
+  else output.u32(allowed ? NtStatus.INVALID_INFO_CLASS : NtStatus.ACCESS_DENIED)
 }

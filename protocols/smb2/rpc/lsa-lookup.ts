@@ -2,6 +2,7 @@
 
 import { DecodeError } from '../../wire/errors.ts'
 import type { Sid } from '../fscc/sid.ts'
+import type { RpcHost } from './host.ts'
 import type { Operation } from './interface.ts'
 import { PolicyAccess } from './lsa-policy.ts'
 import {
@@ -21,7 +22,7 @@ const MAXIMUM_NAMES = 1000
 const MAXIMUM_SIDS = 20_480
 /** RelativeId of a domain itself (2.2.17). */
 const NO_RELATIVE_ID = 0xffff_ffff
-/** Flags of an entry found in a view of this server's own (2.2.20). */
+/** Flags of an entry found in a view of this server's own. */
 const FOUND_LOCALLY = 0
 
 /** Encodes one entry of TranslatedSids. */
@@ -54,17 +55,24 @@ function relativeIdOf(account: TranslatedAccount | undefined): number {
     : Number(account.sid.slice(account.domain.sid.length + 1))
 }
 
-function lookupNames(encode: EncodeSidEntry): Operation {
+/** What all lookups have in common: the handle, what is to be looked up, and the refusals. */
+function lookup<T>(
+  decode: (input: NdrReader) => readonly T[],
+  translate: (item: T, host: RpcHost) => TranslatedAccount | undefined,
+  encode: (output: NdrWriter, account: TranslatedAccount | undefined, domainIndex: number, item: T) => void,
+): Operation {
   return (input, output, host, handles) => {
     const policy = handles.get(input.contextHandle())
-    const names = decodeNames(input)
+    const items = decode(input)
     const { levelIsValid } = decodeLookupScope(input)
     if (!levelIsValid) return encodeFailedTranslation(output, NtStatus.INVALID_PARAMETER)
     if ((policy.grantedAccess & PolicyAccess.LOOKUP_NAMES) === 0) {
       return encodeFailedTranslation(output, NtStatus.ACCESS_DENIED)
     }
-    const accounts = names.map((name) => translateName(name, host))
-    encodeTranslation(output, accounts, (account, index) => encode(output, account, index))
+    const entries = items.map((item) => ({ item, account: translate(item, host) }))
+    encodeTranslation(output, entries, ({ item, account }, domainIndex) =>
+      encode(output, account, domainIndex, item),
+    )
   }
 }
 
@@ -76,23 +84,15 @@ function decodeNames(input: NdrReader): string[] {
   return hasText.map((present) => (present ? input.string() : ''))
 }
 
-function lookupSids(extended: boolean): Operation {
-  return (input, output, host, handles) => {
-    const policy = handles.get(input.contextHandle())
-    const sids = decodeSids(input)
-    const { levelIsValid } = decodeLookupScope(input)
-    if (!levelIsValid) return encodeFailedTranslation(output, NtStatus.INVALID_PARAMETER)
-    if ((policy.grantedAccess & PolicyAccess.LOOKUP_NAMES) === 0) {
-      return encodeFailedTranslation(output, NtStatus.ACCESS_DENIED)
-    }
-    const accounts = sids.map((sid) => translateSid(sid, host))
-    encodeTranslation(output, accounts, (account, domainIndex, index) => {
-      // 3.1.4.9: what has no name is shown by its SID.
-      output.u16(account?.use ?? SidUse.UNKNOWN).unicodeString(account?.name ?? sids[index] ?? '')
-      output.u32(domainIndex)
-      if (extended) output.u32(FOUND_LOCALLY)
-    })
-  }
+/** 2.2.19 LSAPR_TRANSLATED_NAME. What has no name is shown by its SID (3.1.4.9). */
+function translatedName(
+  output: NdrWriter,
+  account: TranslatedAccount | undefined,
+  domainIndex: number,
+  sid: Sid,
+): NdrWriter {
+  output.u16(account?.use ?? SidUse.UNKNOWN).unicodeString(account?.name ?? sid)
+  return output.u32(domainIndex)
 }
 
 /** 2.2.14 LSAPR_SID_ENUM_BUFFER. */
@@ -109,15 +109,18 @@ function decodeSids(input: NdrReader): Sid[] {
 }
 
 /** Opnum 14. */
-export const lsarLookupNames = lookupNames(translatedSid)
+export const lsarLookupNames = lookup(decodeNames, translateName, translatedSid)
 /** Opnum 58. */
-export const lsarLookupNames2 = lookupNames(translatedSidEx)
+export const lsarLookupNames2 = lookup(decodeNames, translateName, translatedSidEx)
 /** Opnum 68. */
-export const lsarLookupNames3 = lookupNames(translatedSidEx2)
+export const lsarLookupNames3 = lookup(decodeNames, translateName, translatedSidEx2)
 /** Opnum 15. */
-export const lsarLookupSids = lookupSids(false)
+export const lsarLookupSids = lookup(decodeSids, translateSid, translatedName)
 /** Opnum 57. */
-export const lsarLookupSids2 = lookupSids(true)
+export const lsarLookupSids2 = lookup(decodeSids, translateSid, (...entry) => {
+  // 2.2.21 LSAPR_TRANSLATED_NAME_EX
+  translatedName(...entry).u32(FOUND_LOCALLY)
+})
 
 /** Opnums 76 and 77, LsarLookupSids3 and LsarLookupNames4: "Only a domain controller can process" them, and over TCP alone. */
 export const onlyForDomainControllers: Operation = () => {

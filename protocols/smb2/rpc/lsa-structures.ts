@@ -51,31 +51,38 @@ export function decodeLookupScope(input: NdrReader): LookupScope {
   return { levelIsValid: level >= LOOKUP_LEVELS.first && level <= LOOKUP_LEVELS.last }
 }
 
+/** What was looked up, and what was found. */
+export interface LookupEntry {
+  readonly account: TranslatedAccount | undefined
+}
+
 /**
  * Writes ReferencedDomains, the entries, MappedCount and the return value.
- * @param encode writes one entry; `domainIndex` is its place in ReferencedDomains
+ * @param encode writes one entry; `domainIndex` is its domain's place in ReferencedDomains
  */
-export function encodeTranslation(
+export function encodeTranslation<T extends LookupEntry>(
   output: NdrWriter,
-  accounts: readonly (TranslatedAccount | undefined)[],
-  encode: (account: TranslatedAccount | undefined, domainIndex: number, index: number) => void,
+  entries: readonly T[],
+  encode: (entry: T, domainIndex: number) => void,
 ): void {
-  const { domains, indices } = referencedDomains(accounts)
+  const domains = referencedDomains(entries)
   output.construct(() =>
     output.pointer(() => {
-      output.u32(domains.length)
-      output.arrayPointer(domains, ({ name, sid }) => output.unicodeString(name).sidPointer(sid))
-      output.u32(domains.length)
+      output.u32(domains.size)
+      output.arrayPointer([...domains.values()], ({ name, sid }) =>
+        output.unicodeString(name).sidPointer(sid),
+      )
+      output.u32(domains.size)
     }),
   )
   output.construct(() => {
-    output.u32(accounts.length)
-    output.arrayPointer([...accounts.entries()], ([index, account]) =>
-      encode(account, indices[index] ?? NO_DOMAIN, index),
+    output.u32(entries.length)
+    output.arrayPointer(entries, (entry) =>
+      encode(entry, domains.get(entry.account?.domain.sid)?.index ?? NO_DOMAIN),
     )
   })
-  const mapped = accounts.filter((account) => account !== undefined).length
-  output.u32(mapped).u32(statusOf(mapped, accounts.length))
+  const mapped = entries.filter(({ account }) => account !== undefined).length
+  output.u32(mapped).u32(statusOf(mapped, entries.length))
 }
 
 /** The same for a call that failed. */
@@ -83,21 +90,18 @@ export function encodeFailedTranslation(output: NdrWriter, status: number): void
   output.u32(0).u32(0).u32(0).u32(0).u32(status)
 }
 
+interface ReferencedDomain extends TrustInformation {
+  readonly index: number
+}
+
 /** 2.2.12: each domain once, in the order of their first mention. */
-function referencedDomains(accounts: readonly (TranslatedAccount | undefined)[]): {
-  readonly domains: readonly TrustInformation[]
-  readonly indices: readonly number[]
-} {
-  const places = new Map<Sid, number>()
-  const domains: TrustInformation[] = []
-  const indices = accounts.map((account) => {
-    if (account === undefined) return NO_DOMAIN
-    const known = places.get(account.domain.sid)
-    if (known !== undefined) return known
-    places.set(account.domain.sid, domains.length)
-    return domains.push(account.domain) - 1
-  })
-  return { domains, indices }
+function referencedDomains(entries: readonly LookupEntry[]): ReadonlyMap<Sid | undefined, ReferencedDomain> {
+  const domains = new Map<Sid | undefined, ReferencedDomain>()
+  for (const { account } of entries) {
+    if (account === undefined || domains.has(account.domain.sid)) continue
+    domains.set(account.domain.sid, { ...account.domain, index: domains.size })
+  }
+  return domains
 }
 
 function statusOf(mapped: number, wanted: number): number {

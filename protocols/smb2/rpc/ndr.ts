@@ -149,7 +149,7 @@ export class NdrWriter {
    * Writes one parameter, or one referent: first what `write` writes, then (14.3.12.3) the referents of the pointers
    * embedded in it, in order, each with its own referents behind it.
    */
-  construct(write: () => void): this {
+  construct(write: () => unknown): this {
     const outer = this.#deferred
     this.#deferred = []
     write()
@@ -190,6 +190,20 @@ export class NdrWriter {
     this.u32(bytes.length)
     this.#writer.bytes(bytes)
     return this
+  }
+
+  /**
+   * A unique pointer to a non-encapsulated union (14.3.8), as a parameter, NULL without `arm`. Its discriminant is a
+   * short, behind which every arm is aligned as the widest of them, a long.
+   */
+  uniqueUnion(discriminant: number, arm: (() => void) | undefined): this {
+    return this.construct(() => {
+      if (arm === undefined) return this.pointer()
+      return this.pointer(() => {
+        this.u32(discriminant)
+        arm()
+      })
+    })
   }
 
   /** A unique pointer to a number, as a parameter. */

@@ -26,6 +26,8 @@ export const PduFlag = {
   OBJECT_UUID: 0x80,
 } as const
 
+/** Of a unit that is not fragmented. */
+const WHOLE = PduFlag.FIRST_FRAGMENT | PduFlag.LAST_FRAGMENT
 const RPC_VERSION = 5
 const LITTLE_ENDIAN_INTEGERS = 0x10
 const ALTER_ALIGNMENT_BYTES = 4
@@ -181,7 +183,7 @@ export interface BindAck {
 
 /** 12.6.4.4 bind_ack and 12.6.4.2 alter_context_response. */
 export function encodeBindAck(type: number, callId: number, ack: BindAck): Buffer {
-  return encodePdu(type, callId, PduFlag.FIRST_FRAGMENT | PduFlag.LAST_FRAGMENT, (writer) => {
+  return encodePdu(type, callId, WHOLE, (writer) => {
     writer.u16(ack.maxTransmitFragment).u16(ack.maxReceiveFragment).u32(ack.assocGroupId)
     const address = Buffer.from(ack.secondaryAddress === '' ? '' : `${ack.secondaryAddress}\0`, 'latin1')
     writer.u16(address.length).bytes(address).align(ALTER_ALIGNMENT_BYTES)
@@ -206,14 +208,14 @@ export const BindRejectReason = {
 
 /** 12.6.4.5 bind_nak, with the one version that we speak. */
 export function encodeBindNak(callId: number, reason: number): Buffer {
-  return encodePdu(PduType.BIND_NAK, callId, PduFlag.FIRST_FRAGMENT | PduFlag.LAST_FRAGMENT, (writer) => {
+  return encodePdu(PduType.BIND_NAK, callId, WHOLE, (writer) => {
     writer.u16(reason).u8(1).u8(RPC_VERSION).u8(0)
   })
 }
 
 /** 12.6.4.7 fault. */
 export function encodeFault(callId: number, contextId: number, status: number, executed: boolean): Buffer {
-  const flags = PduFlag.FIRST_FRAGMENT | PduFlag.LAST_FRAGMENT | (executed ? 0 : PduFlag.DID_NOT_EXECUTE)
+  const flags = WHOLE | (executed ? 0 : PduFlag.DID_NOT_EXECUTE)
   return encodePdu(PduType.FAULT, callId, flags, (writer) => {
     writer.u32(0).u16(contextId).u8(0).u8(0).u32(status).u32(0)
   })

@@ -43,6 +43,8 @@ const LEVELS: ReadonlyMap<number, EncodeEntry<ShareEntry>> = new Map<number, Enc
 ])
 
 const UNION_LEVELS: ReadonlySet<number> = new Set(LEVELS.keys())
+/** 3.1.4.8, 3.1.4.10: for administrators; users get them without what they must not see, as Samba's have them. */
+const NOT_ANONYMOUS_LEVELS: ReadonlySet<number> = new Set([2, 502, 503, 1501])
 /** 3.1.4.13: NetrShareEnumSticky has no such level. */
 const NOT_STICKY_LEVEL = 501
 
@@ -78,6 +80,10 @@ function entryFor(share: RpcShare, host: RpcHost): ShareEntry {
   return { ...share, shownPath: host.isAdministrator ? windowsPath(share.path) : '' }
 }
 
+function isDenied(level: number, host: RpcHost): boolean {
+  return host.user.kind !== 'user' && NOT_ANONYMOUS_LEVELS.has(level)
+}
+
 function enumerate(sticky: boolean): Operation {
   return (input, output, host) => {
     input.uniqueString()
@@ -85,6 +91,10 @@ function enumerate(sticky: boolean): Operation {
     const encode = LEVELS.get(request.level)
     if (encode === undefined || (sticky && request.level === NOT_STICKY_LEVEL)) {
       encodeEnumerationError(output, request, Win32Error.INVALID_LEVEL)
+      return
+    }
+    if (isDenied(request.level, host)) {
+      encodeEnumerationError(output, request, Win32Error.ACCESS_DENIED)
       return
     }
     const shares = host.shares().filter((share) => !(sticky && isHidden(share)))
@@ -106,11 +116,12 @@ export const netrShareGetInfo: Operation = (input, output, host) => {
   const level = input.u32()
   const share = host.shares().find((candidate) => candidate.name.toLowerCase() === name)
   const encode = LEVELS.get(level)
-  const found = share !== undefined && encode !== undefined
-  const write = found ? () => encode(output, entryFor(share, host)) : undefined
+  const denied = isDenied(level, host)
+  const write = encode && share && !denied ? () => encode(output, entryFor(share, host)) : undefined
   encodeInformation(output, level, encode !== undefined, write)
-  if (found) output.u32(Win32Error.SUCCESS)
-  else output.u32(encode === undefined ? Win32Error.INVALID_LEVEL : Win32Error.NERR_NET_NAME_NOT_FOUND)
+  if (write !== undefined) output.u32(Win32Error.SUCCESS)
+  else if (encode === undefined) output.u32(Win32Error.INVALID_LEVEL)
+  else output.u32(denied ? Win32Error.ACCESS_DENIED : Win32Error.NERR_NET_NAME_NOT_FOUND)
 }
 
 /** Opnum 20: whether a path, as level 2 shows it, is shared, and as what. */

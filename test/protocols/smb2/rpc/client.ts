@@ -16,6 +16,7 @@ export const FIRST = 1
 export const LAST = 2
 
 export interface TestHost extends RpcHost {
+  user: RpcHost['user']
   isAdministrator: boolean
   list: RpcShare[]
 }

@@ -1,6 +1,7 @@
 /** lsarpc: calls captured from rpcclient, answered with the same bytes, and what it does not ask. */
 
 import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import type { RpcHost } from '../../../../protocols/smb2/rpc/host.ts'
 import type { NdrReader, NdrWriter } from '../../../../protocols/smb2/rpc/ndr.ts'
@@ -334,4 +335,20 @@ t.test('where it is served', async (t) => {
   for (const level of [2, 3]) t.equal(role(level).readUInt32LE(role(level).length - 4), 0)
   t.equal(role(4).readUInt32LE(28), 87)
   t.equal(transceive(pipe, request(0, Buffer.alloc(20)), 4280)?.data[2], FAULT, 'opnum 0 of the other one')
+})
+
+t.test('anything at all', async (t) => {
+  const { pipe, handle } = policy(t, lsaHost(userNamed('bob')))
+  const opnums = fc.constantFrom(0, 6, 7, 11, 14, 15, 44, 45, 46, 57, 58, 68, 130)
+  const words = fc.array(fc.constantFrom(0, 1, 2, 3, 0x2_0000, 0xffff_ffff), { maxLength: 40 })
+  fc.assert(
+    fc.property(opnums, fc.boolean(), words, (opnum, withHandle, list) => {
+      const bytes = Buffer.alloc(list.length * 4)
+      for (const [index, word] of list.entries()) bytes.writeUInt32LE(word, index * 4)
+      const stub = opnum !== 0 && withHandle ? Buffer.concat([handle, bytes]) : bytes
+      const type = transceive(pipe, request(opnum, stub), 65_536)?.data[2]
+      return (type === 2 || type === FAULT) && !pipe.broken
+    }),
+    { numRuns: 1000 },
+  )
 })

@@ -264,6 +264,12 @@ t.test('procedures', async (t) => {
 
   host.isAdministrator = false
   t.same(pathOf(), ['backup', 'the backup', ''], 'paths are for administrators')
+  host.user = { kind: 'anonymous', name: 'ANONYMOUS LOGON', domain: 'NT AUTHORITY' }
+  for (const level of [2, 502, 503, 1501]) {
+    const reader = getInfo('backup', level)
+    t.same([reader.u32(), reader.pointer(), reader.u32()], [level, false, 5], 'not for everybody')
+  }
+  t.same(ids(page(502, 15, { resume: 0 })), { count: 0, ids: [], result: 5 })
   for (const [opnum, level, filters] of [
     [8, 1, 1],
     [9, 3, 2],
