@@ -72,6 +72,8 @@ export class SystemUsers {
   private readonly sources: SystemSources
   private users: ReadonlyMap<string, Identity> = new Map()
   private groups: ReadonlyMap<string, number> = new Map()
+  private namesByUid: ReadonlyMap<number, string> = new Map()
+  private namesByGid: ReadonlyMap<number, string> = new Map()
 
   constructor(sources: SystemSources = HOST_SOURCES) {
     this.sources = sources
@@ -95,6 +97,8 @@ export class SystemUsers {
     }
     this.users = users
     this.groups = groups
+    this.namesByUid = firstNames(users, ({ uid }) => uid)
+    this.namesByGid = firstNames(groups, (gid) => gid)
   }
 
   /** @returns the system user's ids; undefined when there is none of this name */
@@ -115,14 +119,12 @@ export class SystemUsers {
 
   /** Name of the user with an id, for what has to be shown. */
   nameOf(uid: number): string | undefined {
-    for (const [name, identity] of this.users) if (identity.uid === uid) return name
-    return undefined
+    return this.namesByUid.get(uid)
   }
 
   /** Name of the group with an id. */
   groupNameOf(gid: number): string | undefined {
-    for (const [name, id] of this.groups) if (id === gid) return name
-    return undefined
+    return this.namesByGid.get(gid)
   }
 
   private async askForUser(name: string): Promise<Identity | undefined> {
@@ -147,4 +149,11 @@ function groupsOf(user: string, primary: number, groups: ReadonlyMap<string, Gro
   const ids = new Set([primary])
   for (const { gid, members } of groups.values()) if (members.includes(user)) ids.add(gid)
   return [...ids]
+}
+
+/** Several names may have one id: the first is what the system shows, too. */
+function firstNames<T>(byName: ReadonlyMap<string, T>, idOf: (value: T) => number): Map<number, string> {
+  const names = new Map<number, string>()
+  for (const [name, value] of byName) if (!names.has(idOf(value))) names.set(idOf(value), name)
+  return names
 }

@@ -2,39 +2,45 @@
 
 import type { RpcAccount, RpcAccounts } from '../../protocols/smb2/rpc/host.ts'
 import type { IdentityMap } from '../../protocols/smb2/state/server.ts'
-import { type Account, accountKey } from '../accounts/account.ts'
+import { accountKey } from '../accounts/account.ts'
 import { unixUserOf } from '../accounts/identity.ts'
 import type { AccountSources } from './shares.ts'
 
 /** Tells a group from the user of its name: Windows has both in one namespace. */
 const GROUP_SUFFIX = ' (group)'
 
-/** @param ownUid what all accounts act as when the server has no other */
+/**
+ * The accounts as they are now.
+ * @param ownUid what all accounts act as when the server has no other
+ */
 export function createAccountDirectory(
-  sources: AccountSources,
+  { accounts, systemUsers, isRoot }: AccountSources,
   identities: IdentityMap,
   ownUid: number,
 ): RpcAccounts {
-  const { accounts, systemUsers, isRoot } = sources
+  /** uid of each account, by its key; undefined: it has no system user. */
+  const uids = new Map<string, number | undefined>()
+  const namesByUid = new Map<number, string[]>()
+  for (const account of accounts.all()) {
+    const uid = isRoot ? systemUsers.user(unixUserOf(account))?.uid : ownUid
+    uids.set(accountKey(account.name), uid)
+    if (uid !== undefined) namesByUid.set(uid, [...(namesByUid.get(uid) ?? []), account.name])
+  }
 
   /** Names are small letters on most systems, and in any case on the wire. */
   const inAnyCase = <T>(name: string, find: (name: string) => T | undefined): T | undefined =>
     find(name) ?? find(name.toLowerCase())
 
-  const actsAs = (account: Account): number | undefined =>
-    isRoot ? systemUsers.user(unixUserOf(account))?.uid : ownUid
-
   function uidOf(name: string): number | undefined {
-    const account = accounts.all().find((candidate) => accountKey(candidate.name) === accountKey(name))
-    if (account !== undefined) return actsAs(account)
-    return inAnyCase(name, (candidate) => systemUsers.user(candidate))?.uid
+    const key = accountKey(name)
+    return uids.has(key) ? uids.get(key) : inAnyCase(name, (each) => systemUsers.user(each))?.uid
   }
 
   /** Under the name of the one account that acts as it, or of the system when that are several or none. */
   function user(uid: number): RpcAccount | undefined {
-    const those = accounts.all().filter((account) => actsAs(account) === uid)
+    const those = namesByUid.get(uid) ?? []
     const systemName = systemUsers.nameOf(uid)
-    const name = those.length === 1 ? those[0]?.name : systemName
+    const name = those.length === 1 ? those[0] : systemName
     // An account of this name that acts as someone else has it.
     if (name === undefined || uidOf(name) !== uid) return undefined
     return { kind: 'user', name, sid: identities.userSid(uid), id: uid, unixName: systemName ?? name }
@@ -49,7 +55,7 @@ export function createAccountDirectory(
 
   function groupNamed(name: string): RpcAccount | undefined {
     const unixName = name.toLowerCase().endsWith(GROUP_SUFFIX) ? name.slice(0, -GROUP_SUFFIX.length) : name
-    const gid = inAnyCase(unixName, (candidate) => systemUsers.group(candidate))
+    const gid = inAnyCase(unixName, (each) => systemUsers.group(each))
     return gid === undefined ? undefined : group(gid)
   }
 
@@ -57,7 +63,6 @@ export function createAccountDirectory(
     kind === 'user' ? user(id) : group(id)
 
   return {
-    domainSid: identities.domainSid,
     byId,
     byName(name) {
       const uid = uidOf(name)
@@ -71,8 +76,8 @@ export function createAccountDirectory(
     byUnixName(kind, unixName) {
       const id =
         kind === 'user'
-          ? inAnyCase(unixName, (candidate) => systemUsers.user(candidate))?.uid
-          : inAnyCase(unixName, (candidate) => systemUsers.group(candidate))
+          ? inAnyCase(unixName, (each) => systemUsers.user(each))?.uid
+          : inAnyCase(unixName, (each) => systemUsers.group(each))
       return id === undefined ? undefined : byId(kind, id)
     },
   }

@@ -74,7 +74,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     lookup: (user) => sources.accounts.find(user),
     self,
     identities,
-    accounts: createAccountDirectory(sources, identities, self.uid),
+    accounts: () => createAccountDirectory(sources, identities, self.uid),
     networkInterfaces: () => hostInterfaces(configuration.smb.listen),
     loginThrottle: createLoginThrottle(() => environment.now()),
   }

@@ -7,7 +7,7 @@ type Ids = Readonly<Record<string, number>>
 
 /** @param users with their uids @param groups with their gids */
 export function simAccounts(
-  identities: Pick<IdentityMap, 'domainSid' | 'userSid' | 'groupSid'>,
+  identities: Pick<IdentityMap, 'userSid' | 'groupSid'>,
   users: Ids,
   groups: Ids = {},
 ): RpcAccounts {
@@ -20,7 +20,6 @@ export function simAccounts(
     ...Object.entries(groups).map(([name, gid]) => account('group', name, gid)),
   ]
   return {
-    domainSid: identities.domainSid,
     byName: (name) => all.find((each) => each.name === name.toLowerCase()),
     bySid: (sid) => all.find((each) => each.sid === sid),
     byId: (kind, id) => all.find((each) => each.kind === kind && each.id === id),

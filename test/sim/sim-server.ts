@@ -108,7 +108,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     },
     self: SELF,
     identities,
-    accounts: simAccounts(identities, { [SIM_USER]: SELF.uid }),
+    accounts: () => simAccounts(identities, { [SIM_USER]: SELF.uid }),
     networkInterfaces: () => [],
     loginThrottle: options.loginThrottle ?? {
       failed: () => 0,

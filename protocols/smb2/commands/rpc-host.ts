@@ -24,7 +24,8 @@ export function rpcHostFor(context: CommandContext): RpcHost {
   const serverName = server.settings.name.toUpperCase()
   return {
     user: userOf(session, serverName),
-    accounts: server.accounts,
+    accountDomainSid: server.identities.domainSid,
+    accounts: () => server.accounts(),
     serverName,
     domainName: server.settings.workgroup,
     comment: server.settings.comment,

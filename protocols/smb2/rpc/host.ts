@@ -61,10 +61,8 @@ export interface RpcAccount {
   readonly unixName: string
 }
 
-/** Names are found in any case. */
+/** All of them, as of one moment. Names are found in any case. */
 export interface RpcAccounts {
-  /** What the SIDs of all accounts begin with. */
-  readonly domainSid: Sid
   byName(name: string): RpcAccount | undefined
   bySid(sid: Sid): RpcAccount | undefined
   byId(kind: RpcAccount['kind'], id: number): RpcAccount | undefined
@@ -81,7 +79,8 @@ export interface RpcUser {
 export interface RpcHost {
   /** Who calls. */
   readonly user: RpcUser
-  readonly accounts: RpcAccounts
+  /** What the SIDs of all accounts begin with. */
+  readonly accountDomainSid: Sid
   readonly serverName: string
   /** Workgroup. */
   readonly domainName: string
@@ -90,6 +89,7 @@ export interface RpcHost {
   readonly isAdministrator: boolean
   /** The shares that the caller may see, hidden ones included. */
   shares(): readonly RpcShare[]
+  accounts(): RpcAccounts
   sessions(): readonly RpcSession[]
   files(): readonly RpcFile[]
   connections(): readonly RpcTreeConnect[]

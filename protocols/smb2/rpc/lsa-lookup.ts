@@ -2,7 +2,6 @@
 
 import { DecodeError } from '../../wire/errors.ts'
 import type { Sid } from '../fscc/sid.ts'
-import type { RpcHost } from './host.ts'
 import type { Operation } from './interface.ts'
 import { PolicyAccess } from './lsa-policy.ts'
 import {
@@ -12,7 +11,7 @@ import {
   SidUse,
   type TranslatedAccount,
 } from './lsa-structures.ts'
-import { translateName, translateSid } from './lsa-translation.ts'
+import { translateName, translateSid, type Views, viewsOf } from './lsa-translation.ts'
 import type { NdrReader, NdrWriter } from './ndr.ts'
 import { FaultStatus, NtStatus, RpcFault } from './status.ts'
 
@@ -58,7 +57,7 @@ function relativeIdOf(account: TranslatedAccount | undefined): number {
 /** What all lookups have in common: the handle, what is to be looked up, and the refusals. */
 function lookup<T>(
   decode: (input: NdrReader) => readonly T[],
-  translate: (item: T, host: RpcHost) => TranslatedAccount | undefined,
+  translate: (item: T, views: Views) => TranslatedAccount | undefined,
   encode: (output: NdrWriter, account: TranslatedAccount | undefined, domainIndex: number, item: T) => void,
 ): Operation {
   return (input, output, host, handles) => {
@@ -69,7 +68,8 @@ function lookup<T>(
     if ((policy.grantedAccess & PolicyAccess.LOOKUP_NAMES) === 0) {
       return encodeFailedTranslation(output, NtStatus.ACCESS_DENIED)
     }
-    const entries = items.map((item) => ({ item, account: translate(item, host) }))
+    const views = viewsOf(host)
+    const entries = items.map((item) => ({ item, account: translate(item, views) }))
     encodeTranslation(output, entries, ({ item, account }, domainIndex) =>
       encode(output, account, domainIndex, item),
     )

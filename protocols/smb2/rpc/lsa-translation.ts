@@ -1,7 +1,7 @@
 /** MS-LSAT 3.1.1.1: the views in which names and SIDs are looked up: predefined, built-in, this server's accounts, Unix ids. */
 
 import type { Sid } from '../fscc/sid.ts'
-import type { RpcAccount, RpcHost } from './host.ts'
+import type { RpcAccount, RpcAccounts, RpcHost } from './host.ts'
 import { SidUse, type TranslatedAccount, type TrustInformation } from './lsa-structures.ts'
 import { BUILTIN_NAME, WELL_KNOWN_DOMAINS } from './well-known-accounts.ts'
 
@@ -16,12 +16,22 @@ const RELATIVE_ID = /^\d{1,10}$/
 
 /** The domain of the accounts of this server. */
 export function accountDomain(host: RpcHost): TrustInformation {
-  return { name: host.serverName, sid: host.accounts.domainSid }
+  return { name: host.serverName, sid: host.accountDomainSid }
+}
+
+/** What one call looks things up in. */
+export interface Views {
+  readonly accountDomain: TrustInformation
+  readonly accounts: RpcAccounts
+}
+
+export function viewsOf(host: RpcHost): Views {
+  return { accountDomain: accountDomain(host), accounts: host.accounts() }
 }
 
 /** @returns undefined for a SID that nobody here has */
-export function translateSid(sid: Sid, host: RpcHost): TranslatedAccount | undefined {
-  const domain = domainsOf(host).find((candidate) => candidate.sid === sid)
+export function translateSid(sid: Sid, views: Views): TranslatedAccount | undefined {
+  const domain = domainsOf(views).find((candidate) => candidate.sid === sid)
   if (domain !== undefined && domain.name !== '') return domainItself(domain)
   const cut = sid.lastIndexOf('-')
   const prefix = sid.slice(0, cut)
@@ -32,32 +42,32 @@ export function translateSid(sid: Sid, host: RpcHost): TranslatedAccount | undef
       return { domain: { name, sid }, name: account, sid: `${sid}-${relativeId}`, use }
   }
   for (const kind of KINDS) {
-    if (UNIX_DOMAINS[kind].sid === prefix) return unixAccount(host.accounts.byId(kind, relativeId))
+    if (UNIX_DOMAINS[kind].sid === prefix) return unixAccount(views.accounts.byId(kind, relativeId))
   }
-  return localAccount(host.accounts.bySid(sid), host)
+  return localAccount(views.accounts.bySid(sid), views)
 }
 
 /**
  * Takes `DOMAIN\name`, `name@DOMAIN`, a name alone, or a domain, in any case.
  * @returns undefined when nobody here has the name
  */
-export function translateName(text: string, host: RpcHost): TranslatedAccount | undefined {
+export function translateName(text: string, views: Views): TranslatedAccount | undefined {
   // Windows takes no name at all for the built-in domain.
-  if (text === '') return findDomain(BUILTIN_NAME, host)
+  if (text === '') return findDomain(BUILTIN_NAME, views)
   const slash = text.indexOf('\\')
-  if (slash > 0) return qualifiedName(text.slice(0, slash), text.slice(slash + 1), host)
+  if (slash > 0) return qualifiedName(text.slice(0, slash), text.slice(slash + 1), views)
   const name = text.slice(slash + 1)
-  const isolated = wellKnownName(name, undefined) ?? localAccount(host.accounts.byName(name), host)
+  const isolated = wellKnownName(name, undefined) ?? localAccount(views.accounts.byName(name), views)
   if (isolated !== undefined) return isolated
   const at = name.lastIndexOf('@')
-  return at > 0 ? qualifiedName(name.slice(at + 1), name.slice(0, at), host) : findDomain(name, host)
+  return at > 0 ? qualifiedName(name.slice(at + 1), name.slice(0, at), views) : findDomain(name, views)
 }
 
-function qualifiedName(domain: string, name: string, host: RpcHost): TranslatedAccount | undefined {
-  if (name === '') return findDomain(domain, host)
-  if (same(domain, host.serverName)) return localAccount(host.accounts.byName(name), host)
+function qualifiedName(domain: string, name: string, views: Views): TranslatedAccount | undefined {
+  if (name === '') return findDomain(domain, views)
+  if (same(domain, views.accountDomain.name)) return localAccount(views.accounts.byName(name), views)
   for (const kind of KINDS) {
-    if (same(domain, UNIX_DOMAINS[kind].name)) return unixName(kind, name, host)
+    if (same(domain, UNIX_DOMAINS[kind].name)) return unixName(kind, name, views)
   }
   return wellKnownName(name, domain)
 }
@@ -74,9 +84,9 @@ function wellKnownName(name: string, domain: string | undefined): TranslatedAcco
 }
 
 /** A system user or group, or its number. */
-function unixName(kind: RpcAccount['kind'], name: string, host: RpcHost): TranslatedAccount | undefined {
-  const byNumber = RELATIVE_ID.test(name) ? host.accounts.byId(kind, Number(name)) : undefined
-  return unixAccount(byNumber ?? host.accounts.byUnixName(kind, name))
+function unixName(kind: RpcAccount['kind'], name: string, views: Views): TranslatedAccount | undefined {
+  const byNumber = RELATIVE_ID.test(name) ? views.accounts.byId(kind, Number(name)) : undefined
+  return unixAccount(byNumber ?? views.accounts.byUnixName(kind, name))
 }
 
 function unixAccount(account: RpcAccount | undefined): TranslatedAccount | undefined {
@@ -86,13 +96,13 @@ function unixAccount(account: RpcAccount | undefined): TranslatedAccount | undef
   return { domain, name: unixName, sid: `${domain.sid}-${id}`, use: USES[kind] }
 }
 
-function localAccount(account: RpcAccount | undefined, host: RpcHost): TranslatedAccount | undefined {
+function localAccount(account: RpcAccount | undefined, views: Views): TranslatedAccount | undefined {
   if (account === undefined) return undefined
-  return { domain: accountDomain(host), name: account.name, sid: account.sid, use: USES[account.kind] }
+  return { domain: views.accountDomain, name: account.name, sid: account.sid, use: USES[account.kind] }
 }
 
-function findDomain(name: string, host: RpcHost): TranslatedAccount | undefined {
-  const domain = domainsOf(host).find((candidate) => candidate.name !== '' && same(candidate.name, name))
+function findDomain(name: string, views: Views): TranslatedAccount | undefined {
+  const domain = domainsOf(views).find((candidate) => candidate.name !== '' && same(candidate.name, name))
   return domain === undefined ? undefined : domainItself(domain)
 }
 
@@ -100,8 +110,8 @@ function domainItself({ name, sid }: TrustInformation): TranslatedAccount {
   return { domain: { name, sid }, name, sid, use: SidUse.DOMAIN }
 }
 
-function domainsOf(host: RpcHost): readonly TrustInformation[] {
-  return [accountDomain(host), ...WELL_KNOWN_DOMAINS, ...Object.values(UNIX_DOMAINS)]
+function domainsOf(views: Views): readonly TrustInformation[] {
+  return [views.accountDomain, ...WELL_KNOWN_DOMAINS, ...Object.values(UNIX_DOMAINS)]
 }
 
 function same(one: string, other: string): boolean {

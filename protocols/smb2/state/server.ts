@@ -192,8 +192,8 @@ export interface Server {
   readonly self: Identity
   /** Security identifiers of a local account and its groups (ours). */
   readonly identities: IdentityMap
-  /** Their names (ours). */
-  readonly accounts: RpcAccounts
+  /** Their names, as they are now (ours). */
+  accounts(): RpcAccounts
   networkInterfaces(): readonly NetworkInterface[]
   /** Delay before a failed login is answered, and whether the address may try at all (ours). */
   readonly loginThrottle: LoginThrottle

@@ -28,7 +28,9 @@ export function share(name: string, more: Partial<RpcShare> = {}): RpcShare {
 export function testHost(): TestHost {
   return {
     user: { kind: 'user', name: 'ann', domain: 'OCEAN' },
-    accounts: simAccounts(createIdentityMap(Buffer.alloc(16)), { ann: 1000, ben: 1001 }, { staff: 1000 }),
+    accountDomainSid: createIdentityMap(Buffer.alloc(16)).domainSid,
+    accounts: () =>
+      simAccounts(createIdentityMap(Buffer.alloc(16)), { ann: 1000, ben: 1001 }, { staff: 1000 }),
     serverName: 'OCEAN',
     domainName: 'WORKGROUP',
     comment: 'a box',

@@ -46,7 +46,8 @@ function lsaHost(user: RpcHost['user'], domainSid = DOMAIN): RpcHost {
     ...testHost(),
     serverName: 'TT',
     user,
-    accounts: simAccounts({ domainSid, userSid: sid(0), groupSid: sid(1) }, users, { nasusers: 5001 }),
+    accountDomainSid: domainSid,
+    accounts: () => simAccounts({ userSid: sid(0), groupSid: sid(1) }, users, { nasusers: 5001 }),
     isAdministrator: user.name === 'nasadmin',
   }
 }

@@ -51,7 +51,8 @@ function smbdHost(): TestHost {
   })
   return {
     user: { kind: 'user', name: 'root', domain: 'VM' },
-    accounts: simAccounts(createIdentityMap(Buffer.alloc(16)), {}),
+    accountDomainSid: 'S-1-5-21-1-2-3',
+    accounts: () => simAccounts(createIdentityMap(Buffer.alloc(16)), {}),
     serverName: 'VM',
     domainName: 'LAB',
     comment: 'Poolhouse reference',
