@@ -8,8 +8,8 @@ import {
   payload,
   payloadText,
   readMessageStart,
-  readPayloadField,
-  reservePayloadField,
+  readPayloadFields,
+  reservePayloadFields,
   utf16,
   type Version,
   writeMessageStart,
@@ -19,8 +19,8 @@ import {
 
 const MIC_OFFSET = 72
 const MIC_BYTES = 16
-/** UTF-16 units of a user, domain or workstation name. */
-const MAXIMUM_NAME_UNITS = 1024
+/** As they stand in the header; their bytes may lie in any order. */
+const FIELDS = ['lmResponse', 'ntResponse', 'domain', 'user', 'workstation', 'encryptedSessionKey'] as const
 
 export interface AuthenticateMessage {
   readonly lmResponse: Buffer
@@ -36,20 +36,15 @@ export interface AuthenticateMessage {
 export function decodeAuthenticateMessage(message: Buffer): AuthenticateMessage {
   const reader = new Reader(message)
   readMessageStart(reader, MessageType.AUTHENTICATE)
-  const lmResponse = readPayloadField(reader)
-  const ntResponse = readPayloadField(reader)
-  const domain = readPayloadField(reader)
-  const user = readPayloadField(reader)
-  const workstation = readPayloadField(reader)
-  const encryptedSessionKey = readPayloadField(reader)
+  const fields = readPayloadFields(reader, FIELDS)
   return {
     flags: reader.u32(),
-    lmResponse: payload(reader, lmResponse),
-    ntResponse: payload(reader, ntResponse),
-    domain: payloadText(reader, domain, MAXIMUM_NAME_UNITS),
-    user: payloadText(reader, user, MAXIMUM_NAME_UNITS),
-    workstation: payloadText(reader, workstation, MAXIMUM_NAME_UNITS),
-    encryptedSessionKey: payload(reader, encryptedSessionKey),
+    lmResponse: payload(reader, fields.lmResponse),
+    ntResponse: payload(reader, fields.ntResponse),
+    domain: payloadText(reader, fields.domain),
+    user: payloadText(reader, fields.user),
+    workstation: payloadText(reader, fields.workstation),
+    encryptedSessionKey: payload(reader, fields.encryptedSessionKey),
   }
 }
 
@@ -64,20 +59,15 @@ export function micOf(message: Buffer): Buffer {
 export function encodeAuthenticateMessage(m: AuthenticateMessage, version: Version, hasMic: boolean): Buffer {
   const writer = new Writer()
   writeMessageStart(writer, MessageType.AUTHENTICATE)
-  const lmResponse = reservePayloadField(writer)
-  const ntResponse = reservePayloadField(writer)
-  const domain = reservePayloadField(writer)
-  const user = reservePayloadField(writer)
-  const workstation = reservePayloadField(writer)
-  const encryptedSessionKey = reservePayloadField(writer)
+  const slots = reservePayloadFields(writer, FIELDS)
   writer.u32(m.flags)
   writeVersion(writer, version)
   if (hasMic) writer.zeros(MIC_BYTES)
-  writePayload(writer, domain, utf16(m.domain))
-  writePayload(writer, user, utf16(m.user))
-  writePayload(writer, workstation, utf16(m.workstation))
-  writePayload(writer, lmResponse, m.lmResponse)
-  writePayload(writer, ntResponse, m.ntResponse)
-  writePayload(writer, encryptedSessionKey, m.encryptedSessionKey)
+  writePayload(writer, slots.domain, utf16(m.domain))
+  writePayload(writer, slots.user, utf16(m.user))
+  writePayload(writer, slots.workstation, utf16(m.workstation))
+  writePayload(writer, slots.lmResponse, m.lmResponse)
+  writePayload(writer, slots.ntResponse, m.ntResponse)
+  writePayload(writer, slots.encryptedSessionKey, m.encryptedSessionKey)
   return writer.finish()
 }

@@ -19,8 +19,6 @@ import {
 
 export const SERVER_CHALLENGE_BYTES = 8
 const RESERVED_BYTES = 8
-/** UTF-16 units of a name. */
-const MAXIMUM_NAME_UNITS = 1024
 
 export interface ChallengeMessage {
   readonly flags: number
@@ -42,7 +40,7 @@ export function decodeChallengeMessage(message: Buffer): ChallengeMessage {
   return {
     flags,
     serverChallenge,
-    targetName: payloadText(reader, targetName, MAXIMUM_NAME_UNITS),
+    targetName: payloadText(reader, targetName),
     targetInfo: targetInfo.length === 0 ? [] : decodeAvPairs(payload(reader, targetInfo)),
   }
 }

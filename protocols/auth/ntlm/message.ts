@@ -15,6 +15,8 @@ export interface Version {
   readonly build: number
 }
 
+/** UTF-16 units of a user, domain or computer name. */
+const MAXIMUM_NAME_UNITS = 1024
 const VERSION_BYTES = 8
 /** NTLMSSP_REVISION_W2K3, the only revision there is. */
 const REVISION = 0x0f
@@ -65,14 +67,25 @@ export function readPayloadField(reader: Reader): PayloadField {
   return { length, offset: reader.u32() }
 }
 
+/** Fields that follow each other, by their names. */
+export function readPayloadFields<Name extends string>(
+  reader: Reader,
+  names: readonly Name[],
+): Record<Name, PayloadField> {
+  return Object.fromEntries(names.map((name) => [name, readPayloadField(reader)])) as Record<
+    Name,
+    PayloadField
+  >
+}
+
 /** The bytes of a field, as a view. @throws DecodeError when they lie outside the message */
 export function payload(reader: Reader, field: PayloadField): Buffer {
   return reader.view(field.offset, field.length)
 }
 
-/** A field's text in UTF-16LE. @throws DecodeError when it lies outside, is no text or has more than `limit` units */
-export function payloadText(reader: Reader, field: PayloadField, limit: number): string {
-  if (field.length > limit * 2) throw new DecodeError(`a name of ${field.length} bytes`)
+/** A name in UTF-16LE. @throws DecodeError when it lies outside, is no text or has more than 1024 units */
+export function payloadText(reader: Reader, field: PayloadField): string {
+  if (field.length > MAXIMUM_NAME_UNITS * 2) throw new DecodeError(`a name of ${field.length} bytes`)
   return reader.sub(field.offset, field.length).utf16(field.length)
 }
 
@@ -84,6 +97,17 @@ export interface PayloadSlots {
 
 export function reservePayloadField(writer: Writer): PayloadSlots {
   return { length: writer.reserve(2), maximum: writer.reserve(2), offset: writer.reserve(4) }
+}
+
+/** Leaves room for fields that follow each other. */
+export function reservePayloadFields<Name extends string>(
+  writer: Writer,
+  names: readonly Name[],
+): Record<Name, PayloadSlots> {
+  return Object.fromEntries(names.map((name) => [name, reservePayloadField(writer)])) as Record<
+    Name,
+    PayloadSlots
+  >
 }
 
 /** Appends a field's bytes; an empty field still says where it would be, as Windows does. */

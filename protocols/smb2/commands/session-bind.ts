@@ -115,7 +115,7 @@ function complete(
   })
   const signingKey = signingKeyOf(connection, keys)
   // Below 3.1.1 the keys of all channels are made alike; each connection signs with its own.
-  session.channelList.set(connection, { connection, signingKey })
+  session.channelList.set(connection, { connection, signingKey, acceptor: undefined })
   connection.sessionTable.set(session.sessionId, session)
   context.signingKey = signingKey
   server.log('info', 'channel added to a session', {

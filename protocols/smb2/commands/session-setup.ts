@@ -54,14 +54,17 @@ async function runSessionSetup(
     return abandon(context, session, Status.ACCESS_DENIED)
   }
   if (session.state === 'in-progress') followPreauthIntegrity(context, session)
-  session.acceptor ??= createAcceptor(acceptorOptions(server))
+  const channel = session.channelList.get(connection)
+  // Logged off while this request was on its way.
+  if (channel === undefined) return fail(Status.USER_SESSION_DELETED)
+  channel.acceptor ??= createAcceptor(acceptorOptions(server))
   // A copy: the exchange keeps its messages (for the MIC), the frame's memory is used again.
-  const result = session.acceptor.step(Buffer.from(request.securityBuffer))
+  const result = channel.acceptor.step(Buffer.from(request.securityBuffer))
   if (result.kind === 'continue') {
     const body = { sessionFlags: 0, securityBuffer: result.token }
     return ok(body, Status.MORE_PROCESSING_REQUIRED)
   }
-  session.acceptor = undefined
+  channel.acceptor = undefined
   if (result.kind === 'failed') return refuseLogin(context, session, result)
   return acceptLogin(context, session, request, result)
 }
@@ -75,7 +78,7 @@ function findOrMakeSession(context: CommandContext): Session | Outcome<never> {
   if (tooManySessions(server, connection)) return fail(Status.INSUFFICIENT_RESOURCES)
   const session = new Session(newSessionId(server), connection, server.environment.now())
   connection.sessionTable.set(session.sessionId, session)
-  session.channelList.set(connection, { connection, signingKey: undefined })
+  session.channelList.set(connection, { connection, signingKey: undefined, acceptor: undefined })
   return session
 }
 
@@ -174,7 +177,7 @@ function giveKeys(
     preauthIntegrityHash: session.preauthIntegrityHashValue,
   })
   session.signingKey = signingKeyOf(connection, session.keys)
-  session.channelList.set(connection, { connection, signingKey: session.signingKey })
+  session.channelList.set(connection, { connection, signingKey: session.signingKey, acceptor: undefined })
   session.signingRequired =
     server.settings.requireMessageSigning ||
     ((request.securityMode | connection.clientSecurityMode) & SecurityMode.SIGNING_REQUIRED) !== 0

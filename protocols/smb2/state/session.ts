@@ -16,6 +16,9 @@ export interface Channel {
   readonly connection: Connection
   /** Channel.SigningKey; undefined before authentication, and for guests and anonymous users. */
   readonly signingKey: SigningKey | undefined
+  // ours
+  /** The authentication exchange under way on it: the first, or a later one that re-authenticates. */
+  acceptor: Acceptor | undefined
 }
 
 export class Session {
@@ -41,8 +44,6 @@ export class Session {
   idleTime: number
 
   // ours
-  /** The authentication exchange under way: the first, or a later one that re-authenticates. */
-  acceptor: Acceptor | undefined
   nextTreeId = 1
   /** Byte-range locks of its opens. */
   lockCount = 0

@@ -61,6 +61,10 @@ t.test('a session of several connections', async (t) => {
     t.equal(second.messages.at(-1)?.signature, encryption === 'required' ? 'none' : 'valid')
     const again = await tryLogOn(second, { binds: sessionOf(second) })
     t.equal(again.status, Status.REQUEST_NOT_ACCEPTED, 'bound already')
+    const both = [first, second].map((client) => logOn(client, { session: sessionOf(client) }))
+    for (const { status: renewed } of await Promise.all(both)) {
+      t.equal(renewed, SUCCESS, 'both authenticate again at the same time')
+    }
     first.drop()
     await settled()
     t.equal(await second.write(fileId, 'y'), SUCCESS, 'the session goes on without its first connection')
