@@ -51,14 +51,15 @@ export function createSmbServer(options: SmbServerOptions): Server {
   const oplocks = new Oplocks<SharedFile>()
   const self = ownIdentity()
   const identities = createIdentityMap(serverGuid)
-  const leaseTables = new LeaseTables(DEFAULT_LIMITS)
+  const limits = limitsWithin(descriptorLimit(), configuration.smb.maxConnections)
+  const leaseTables = new LeaseTables(limits)
   return {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
     usage: new Usage(),
     serverGuid,
     serverStartTime: filetimeOfMilliseconds(environment.now()),
     settings: settingsOf(configuration),
-    limits: limitsWithin(descriptorLimit(), configuration.smb.maxConnections),
+    limits,
     environment,
     log: options.log,
     payloads: options.payloads,
