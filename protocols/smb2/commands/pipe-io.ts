@@ -42,7 +42,7 @@ export function transceivePipe<Body>(
   respond: Respond<Body>,
 ): Outcome<Body> {
   const pipe = pipeOf(open)
-  // MS-FSCC 2.3.49: with data that was not read, the answer could not be told from it.
+  // MS-FSCC 2.3.48: with data that was not read, the answer could not be told from it.
   if (pipe.busy) return fail(Status.PIPE_BUSY)
   if (!pipe.write(input)) return fail(Status.PIPE_DISCONNECTED)
   return nextMessage(open, maxOutputBytes, respond)

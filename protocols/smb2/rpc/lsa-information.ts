@@ -8,7 +8,7 @@ import { accountDomain } from './lsa-translation.ts'
 import type { NdrWriter } from './ndr.ts'
 import { NtStatus } from './status.ts'
 
-/** POLICY_LSA_SERVER_ROLE (2.2.4.9): alone, hence the first. */
+/** POLICY_LSA_SERVER_ROLE: alone, hence the first. */
 const SERVER_ROLE_PRIMARY = 3
 const NO_GUID = Buffer.alloc(GUID_BYTES)
 
@@ -28,13 +28,13 @@ const CLASSES: ReadonlyMap<number, Encode> = new Map<number, Encode>([
   [14, accountDomainInformation],
 ])
 
-/** 2.2.4.5 PolicyAccountDomainInformation, and PolicyLocalAccountDomainInformation. */
+/** PolicyAccountDomainInformation, and PolicyLocalAccountDomainInformation. */
 function accountDomainInformation(output: NdrWriter, host: RpcHost): void {
   const { name, sid } = accountDomain(host)
   output.unicodeString(name).sidPointer(sid)
 }
 
-/** 2.2.4.14 POLICY_DNS_DOMAIN_INFO: Windows shows its workgroup here, too. */
+/** POLICY_DNS_DOMAIN_INFO: Windows shows its workgroup here, too. */
 function dnsDomainInformation(output: NdrWriter, host: RpcHost): void {
   output.unicodeString(host.domainName).unicodeString('').unicodeString('')
   output.aligned(NO_GUID).sidPointer(undefined)

@@ -19,7 +19,7 @@ import { FaultStatus, NtStatus, RpcFault } from './status.ts'
 const MAXIMUM_NAMES = 1000
 /** [range(0,20480)] of LSAPR_SID_ENUM_BUFFER. */
 const MAXIMUM_SIDS = 20_480
-/** RelativeId of a domain itself (2.2.17). */
+/** RelativeId of a domain itself. */
 const NO_RELATIVE_ID = 0xffff_ffff
 /** Flags of an entry found in a view of this server's own. */
 const FOUND_LOCALLY = 0
@@ -27,7 +27,7 @@ const FOUND_LOCALLY = 0
 /** Encodes one entry of TranslatedSids. */
 type EncodeSidEntry = (output: NdrWriter, account: TranslatedAccount | undefined, domainIndex: number) => void
 
-/** 2.2.15 LSA_TRANSLATED_SID. */
+/** 2.2.14 LSA_TRANSLATED_SID. */
 const translatedSid: EncodeSidEntry = (output, account, domainIndex) => {
   output
     .u16(account?.use ?? SidUse.UNKNOWN)
@@ -35,13 +35,13 @@ const translatedSid: EncodeSidEntry = (output, account, domainIndex) => {
     .u32(domainIndex)
 }
 
-/** 2.2.18 LSAPR_TRANSLATED_SID_EX. */
+/** 2.2.23 LSAPR_TRANSLATED_SID_EX. */
 const translatedSidEx: EncodeSidEntry = (output, account, domainIndex) => {
   translatedSid(output, account, domainIndex)
   output.u32(FOUND_LOCALLY)
 }
 
-/** 2.2.20 LSAPR_TRANSLATED_SID_EX2. */
+/** 2.2.25 LSAPR_TRANSLATED_SID_EX2. */
 const translatedSidEx2: EncodeSidEntry = (output, account, domainIndex) => {
   output.u16(account?.use ?? SidUse.UNKNOWN).sidPointer(account?.sid)
   output.u32(domainIndex).u32(FOUND_LOCALLY)
@@ -54,6 +54,17 @@ function relativeIdOf(account: TranslatedAccount | undefined): number {
     : Number(account.sid.slice(account.domain.sid.length + 1))
 }
 
+/** 2.2.19 LSAPR_TRANSLATED_NAME. What has no name is shown by its SID (3.1.4.9). */
+function translatedName(
+  output: NdrWriter,
+  account: TranslatedAccount | undefined,
+  domainIndex: number,
+  sid: Sid,
+): NdrWriter {
+  output.u16(account?.use ?? SidUse.UNKNOWN).unicodeString(account?.name ?? sid)
+  return output.u32(domainIndex)
+}
+
 /** What all lookups have in common: the handle, what is to be looked up, and the refusals. */
 function lookup<T>(
   decode: (input: NdrReader) => readonly T[],
@@ -63,8 +74,7 @@ function lookup<T>(
   return (input, output, host, handles) => {
     const policy = handles.get(input.contextHandle())
     const items = decode(input)
-    const { levelIsValid } = decodeLookupScope(input)
-    if (!levelIsValid) return encodeFailedTranslation(output, NtStatus.INVALID_PARAMETER)
+    if (!decodeLookupScope(input)) return encodeFailedTranslation(output, NtStatus.INVALID_PARAMETER)
     if ((policy.grantedAccess & PolicyAccess.LOOKUP_NAMES) === 0) {
       return encodeFailedTranslation(output, NtStatus.ACCESS_DENIED)
     }
@@ -84,18 +94,7 @@ function decodeNames(input: NdrReader): string[] {
   return hasText.map((present) => (present ? input.string() : ''))
 }
 
-/** 2.2.19 LSAPR_TRANSLATED_NAME. What has no name is shown by its SID (3.1.4.9). */
-function translatedName(
-  output: NdrWriter,
-  account: TranslatedAccount | undefined,
-  domainIndex: number,
-  sid: Sid,
-): NdrWriter {
-  output.u16(account?.use ?? SidUse.UNKNOWN).unicodeString(account?.name ?? sid)
-  return output.u32(domainIndex)
-}
-
-/** 2.2.14 LSAPR_SID_ENUM_BUFFER. */
+/** 2.2.18 LSAPR_SID_ENUM_BUFFER. */
 function decodeSids(input: NdrReader): Sid[] {
   const count = input.u32()
   if (count > MAXIMUM_SIDS) throw new DecodeError(`${count} SIDs`)

@@ -26,7 +26,7 @@ const GENERIC_ACCESS: readonly (readonly [generic: number, specific: number])[] 
 ]
 
 const NO_HANDLE = Buffer.alloc(CONTEXT_HANDLE_BYTES)
-/** LSAPR_REVISION_INFO_V1 (MS-LSAD 2.2.2.8): the one version, and none of the features that it tells of. */
+/** LSAPR_REVISION_INFO_V1 (2.2.2.6): the one version, and none of the features that it tells of. */
 const REVISION = { version: 1, revision: 1, features: 0 } as const
 
 interface OpenedPolicy {

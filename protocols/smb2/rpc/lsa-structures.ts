@@ -34,21 +34,18 @@ const NO_DOMAIN = 0xffff_ffff
 /** 2.2.16 LSAP_LOOKUP_LEVEL: the first and the last. Without a domain behind it, a server looks in the same views for all. */
 const LOOKUP_LEVELS = { first: 1, last: 7 } as const
 
-/** What ends the parameters of every translating method. */
-export interface LookupScope {
-  readonly levelIsValid: boolean
-}
-
 /**
- * TranslatedSids or TranslatedNames, which "MUST be ignored on input", then LookupLevel and MappedCount.
+ * What ends the parameters of every translating method: TranslatedSids or TranslatedNames, which "MUST be ignored on
+ * input", then LookupLevel and MappedCount.
+ * @returns whether the level is one
  * @throws DecodeError also when a client sends entries of its own
  */
-export function decodeLookupScope(input: NdrReader): LookupScope {
+export function decodeLookupScope(input: NdrReader): boolean {
   if (input.u32() !== 0) throw new DecodeError('entries in a lookup request')
   if (input.pointer()) input.conformance(0)
   const level = input.u16()
   input.u32()
-  return { levelIsValid: level >= LOOKUP_LEVELS.first && level <= LOOKUP_LEVELS.last }
+  return level >= LOOKUP_LEVELS.first && level <= LOOKUP_LEVELS.last
 }
 
 /** What was looked up, and what was found. */
