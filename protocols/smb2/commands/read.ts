@@ -11,6 +11,7 @@ import {
   type ReadResponse,
 } from '../messages/read.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Connection } from '../state/connection.ts'
 import type { Open } from '../state/open.ts'
 import { Status } from '../status.ts'
 import { fitsInFile, isFileRange, isLockedForRead } from './file-range.ts'
@@ -40,13 +41,13 @@ function runRead(
   if (!isFileRange(request.offset, request.length)) return fail(Status.INVALID_PARAMETER)
   if (isLockedForRead(open, request.offset, BigInt(request.length))) return fail(Status.FILE_LOCK_CONFLICT)
   if (!fitsInFile(request.offset, request.length)) {
-    return request.length === 0 ? ok(responseOf(0)) : fail(Status.END_OF_FILE)
+    return request.length === 0 ? ok(responseOf(connection, 0)) : fail(Status.END_OF_FILE)
   }
   return readFile(context, open, request)
 }
 
-function responseOf(dataLength: number): ReadResponse {
-  return { dataOffset: READ_DATA_OFFSET, dataLength, dataRemaining: 0 }
+function responseOf({ readPadding }: Connection, dataLength: number): ReadResponse {
+  return { dataOffset: READ_DATA_OFFSET + readPadding, dataLength, dataRemaining: 0 }
 }
 
 async function readFile(
@@ -74,5 +75,5 @@ async function readFile(
   }
   open.currentByteOffset = request.offset + BigInt(bytes)
   server.counters.bytesRead += bytes
-  return ok(responseOf(bytes), Status.SUCCESS, { data: buffer.subarray(0, bytes), release: done })
+  return ok(responseOf(connection, bytes), Status.SUCCESS, { data: buffer.subarray(0, bytes), release: done })
 }

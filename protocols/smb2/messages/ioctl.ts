@@ -28,6 +28,8 @@ export interface IoctlResponse {
   /** Empty but for the few controls that give their input back. */
   input: Buffer
   output: Buffer
+  /** Bytes before the output; 0 without it. */
+  outputPadding?: number
 }
 
 /** 2.2.31 Flags; without it the request is an IOCTL, which no server has to know. */
@@ -91,6 +93,6 @@ export function encodeIoctlResponse(writer: Writer, m: IoctlResponse): void {
   writer.u32(0).u32(0)
   writeVariablePart(writer, inputOffset, inputCount, () => writer.bytes(m.input))
   // Output begins at the first multiple of 8 after the input, or at once when there is none.
-  writer.align(OUTPUT_ALIGNMENT)
+  writer.align(OUTPUT_ALIGNMENT).zeros(m.outputPadding ?? 0)
   writeVariablePart(writer, outputOffset, outputCount, () => writer.bytes(m.output))
 }

@@ -103,7 +103,8 @@ export function decodeReadResponse(reader: Reader): ReadResponse & { data: Buffe
   return { dataOffset, dataLength, dataRemaining, data: variablePart(reader, dataOffset, dataLength) }
 }
 
-/** Writes the head alone, 16 bytes. */
+/** Writes the head alone: 16 bytes, and what is between them and the data. */
 export function encodeReadResponse(writer: Writer, m: ReadResponse): void {
   writer.u16(RESPONSE_STRUCTURE_SIZE).u8(m.dataOffset).u8(0).u32(m.dataLength).u32(m.dataRemaining).u32(0)
+  writer.zeros(m.dataOffset - READ_DATA_OFFSET)
 }

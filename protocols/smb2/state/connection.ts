@@ -51,6 +51,8 @@ export class Connection {
   /** Set when the transport is gone or is to go: nothing more is sent. */
   closed = false
   nextAsyncId = 1n
+  /** Bytes between the head and the data of READ Responses, which only test suites ask for. */
+  readPadding = 0
   bytesReceived = 0
   bytesSent = 0
 

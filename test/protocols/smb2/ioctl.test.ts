@@ -1,10 +1,12 @@
 /** MS-SMB2 3.3.5.15, MS-FSCC 2.3: IOCTL: copies, sparse files, clones, compression, links, interfaces, snapshots. */
 
+import t from 'tap'
 import { FILE_ALL_ACCESS, FileAccess } from '../../../protocols/smb2/fscc/access.ts'
 import { FileAttribute } from '../../../protocols/smb2/fscc/attributes.ts'
 import { CreateDisposition, CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
 import { FileInformationClass } from '../../../protocols/smb2/fscc/file-information.ts'
 import { encodeSymbolicLink, SYMLINK_FLAG_RELATIVE } from '../../../protocols/smb2/fscc/reparse.ts'
+import { HEADER_BYTES } from '../../../protocols/smb2/messages/header.ts'
 import {
   decodeSrvCopychunkResponse,
   decodeSrvRequestResumeKeyResponse,
@@ -25,7 +27,9 @@ import { Status } from '../../../protocols/smb2/status.ts'
 import { Reader } from '../../../protocols/wire/reader.ts'
 import { Writer } from '../../../protocols/wire/writer.ts'
 import { make, scene } from '../../sim/scene.ts'
-import type { SimClient } from '../../sim/smb2-client.ts'
+import { isClean, watch } from '../../sim/sim-checks.ts'
+import { createSimServer } from '../../sim/sim-server.ts'
+import { SimClient } from '../../sim/smb2-client.ts'
 
 const { SUCCESS, ACCESS_DENIED, BUFFER_TOO_SMALL, INVALID_DEVICE_REQUEST, INVALID_PARAMETER } = Status
 const { FILE_LOCK_CONFLICT, NOT_SUPPORTED } = Status
@@ -301,4 +305,44 @@ scene('the rest', async (t, { anna }) => {
   for (const code of [Fsctl.SET_SPARSE, Fsctl.SET_ZERO_DATA]) {
     t.equal((await anna.ioctl(code, { fileId: folder.fileId })).status, INVALID_PARAMETER)
   }
+})
+
+t.test("smbtorture's controls, where they are configured", async (t) => {
+  const off = await SimClient.mount(createSimServer())
+  const codes = [
+    Fsctl.SMBTORTURE_IOCTL_RESPONSE_BODY_PADDING8,
+    Fsctl.SMBTORTURE_GLOBAL_READ_RESPONSE_BODY_PADDING8,
+    Fsctl.SMBTORTURE_FSP_ASYNC_SLEEP,
+  ]
+  const { fileId: offFile } = await off.create({ name: 'file' })
+  for (const code of codes) {
+    const { status } = await off.ioctl(code, { fileId: offFile, input: Buffer.from([1]) })
+    t.equal(status, INVALID_DEVICE_REQUEST)
+  }
+  const sim = createSimServer({ settings: { smbtortureFsctls: true } })
+  const client = await SimClient.mount(sim)
+  const { fileId } = await client.create({ name: 'file' })
+  const padded = await client.ioctl(Fsctl.SMBTORTURE_IOCTL_RESPONSE_BODY_PADDING8, { maxOutputResponse: 3 })
+  t.same(padded.output, Buffer.alloc(3, 8))
+  t.equal(client.messages.at(-1)?.message.length, HEADER_BYTES + 48 + 8 + 3)
+  t.equal(await client.write(fileId, 'data'), SUCCESS)
+  t.equal((await client.ioctl(Fsctl.SMBTORTURE_GLOBAL_READ_RESPONSE_BODY_PADDING8)).status, SUCCESS)
+  t.equal((await client.read(fileId, 4)).output.toString(), 'data')
+  t.equal(client.messages.at(-1)?.message.length, HEADER_BYTES + 16 + 8 + 4)
+  t.equal((await client.read(fileId, 0)).status, SUCCESS)
+
+  const sleeps = client.ioctl(Fsctl.SMBTORTURE_FSP_ASYNC_SLEEP, { fileId, input: Buffer.from([200]) })
+  const closes = client.close(fileId)
+  const closed = watch(closes)
+  await sim.environment.advance(199)
+  t.notOk(closed.done, 'the CLOSE waits')
+  await sim.environment.advance(1)
+  t.equal((await sleeps).status, SUCCESS)
+  t.equal(await closes, SUCCESS)
+  for (const input of [Buffer.alloc(0), Buffer.alloc(2)]) {
+    const { fileId: again } = await client.create({ name: 'file' })
+    const { status } = await client.ioctl(Fsctl.SMBTORTURE_FSP_ASYNC_SLEEP, { fileId: again, input })
+    t.equal(status, INVALID_PARAMETER)
+  }
+  await isClean(t, sim)
 })

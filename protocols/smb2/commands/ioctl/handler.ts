@@ -8,6 +8,8 @@ import type { NtStatus } from '../../status.ts'
 /** What a control gives back, before it is put into an IOCTL Response. */
 export interface IoctlOutput {
   readonly output: Buffer
+  /** IoctlResponse.outputPadding */
+  readonly outputPadding?: number
 }
 
 export type IoctlOutcome = Outcome<IoctlOutput>

@@ -12,6 +12,7 @@ import {
 } from '../../messages/ioctl.ts'
 import { RELATED_FILE_ID } from '../../messages/structure.ts'
 import { fail, type Outcome } from '../../outcome.ts'
+import type { Server } from '../../state/server.ts'
 import { Status } from '../../status.ts'
 import { duplicateExtents } from './clone.ts'
 import { getCompression, setCompression } from './compression.ts'
@@ -21,6 +22,7 @@ import { queryNetworkInterfaceInfo } from './network-interface-info.ts'
 import { createOrGetObjectId } from './object-id.ts'
 import { pipePeek, pipeTransceive, pipeWait } from './pipe.ts'
 import { getReparsePoint, setReparsePoint } from './reparse.ts'
+import { SMBTORTURE_HANDLERS } from './smbtorture.ts'
 import { enumerateSnapshots } from './snapshots.ts'
 import { queryAllocatedRanges, setSparse, setZeroData } from './sparse.ts'
 import { validateNegotiateInfo } from './validate-negotiate-info.ts'
@@ -61,7 +63,7 @@ export const ioctl = command<IoctlResponse, IoctlRequest>({
 /** Controls of the server rather than of a file (3.3.5.15). */
 function namesNoOpen({ ctlCode }: IoctlRequest): boolean {
   if (ctlCode === Fsctl.DFS_GET_REFERRALS || ctlCode === Fsctl.DFS_GET_REFERRALS_EX) return true
-  return HANDLERS.get(ctlCode)?.withoutOpen === true
+  return (HANDLERS.get(ctlCode) ?? SMBTORTURE_HANDLERS.get(ctlCode))?.withoutOpen === true
 }
 
 function runIoctl(
@@ -76,7 +78,7 @@ function runIoctl(
   if (tooLong) return fail(Status.INVALID_PARAMETER)
   // 3.3.5.15: "If the Flags field ... is not SMB2_0_IOCTL_IS_FSCTL, the server MUST fail the request".
   if ((request.flags & IOCTL_FLAG_IS_FSCTL) === 0) return fail(Status.NOT_SUPPORTED)
-  const handler = HANDLERS.get(request.ctlCode)
+  const handler = handlerOf(context.server, request.ctlCode)
   // 3.3.5.15: these take no handle, and Windows refuses one.
   if (handler?.withoutOpen === true && !isAllOnes(request)) return fail(Status.INVALID_PARAMETER)
   if (handler === undefined) return refuse(context, request)
@@ -87,6 +89,10 @@ function runIoctl(
   return outcome instanceof Promise
     ? outcome.then((settled) => respond(request, settled))
     : respond(request, outcome)
+}
+
+function handlerOf({ settings }: Server, ctlCode: number): IoctlHandler | undefined {
+  return HANDLERS.get(ctlCode) ?? (settings.smbtortureFsctls ? SMBTORTURE_HANDLERS.get(ctlCode) : undefined)
 }
 
 function isAllOnes({ fileId }: IoctlRequest): boolean {
@@ -112,5 +118,5 @@ function respond(request: IoctlRequest, outcome: IoctlOutcome): Outcome<IoctlRes
   const { output } = outcome.body
   if (output.length > request.maxOutputResponse) return fail(Status.BUFFER_TOO_SMALL)
   const { ctlCode, fileId } = request
-  return { ...outcome, body: { ctlCode, fileId, input: Buffer.alloc(0), output } }
+  return { ...outcome, body: { ctlCode, fileId, input: Buffer.alloc(0), ...outcome.body } }
 }

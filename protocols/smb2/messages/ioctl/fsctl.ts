@@ -48,6 +48,10 @@ export const Fsctl = {
   WRITE_USN_CLOSE_RECORD: 0x0009_00ef,
   QUERY_ON_DISK_VOLUME_INFO: 0x0009_013c,
   MARK_HANDLE: 0x0009_00fc,
+  // Samba's test suite
+  SMBTORTURE_IOCTL_RESPONSE_BODY_PADDING8: 0x8384_8013,
+  SMBTORTURE_GLOBAL_READ_RESPONSE_BODY_PADDING8: 0x8384_8023,
+  SMBTORTURE_FSP_ASYNC_SLEEP: 0x8384_8043,
 } as const
 
 const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Fsctl).map(([name, code]) => [code, name]))
