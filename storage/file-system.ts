@@ -131,6 +131,8 @@ export interface AttributeChanges {
   readonly birthTime?: Nanoseconds
   readonly accessTime?: Nanoseconds
   readonly writeTime?: Nanoseconds
+  /** Holds until the file is changed; where it cannot be kept it is passed over. */
+  readonly changeTime?: Nanoseconds
   readonly dosAttributes?: number
   readonly mode?: number
   readonly uid?: number

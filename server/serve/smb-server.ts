@@ -49,9 +49,9 @@ const DIALECTS: Readonly<Record<Configuration['smb']['minProtocol'], number>> = 
 export function createSmbServer(options: SmbServerOptions): Server {
   const { configuration, environment, sources, serverGuid } = options
   const oplocks = new Oplocks<SharedFile>()
+  const limits = limitsWithin(descriptorLimit(), configuration.smb.maxConnections)
   const self = ownIdentity()
   const identities = createIdentityMap(serverGuid)
-  const limits = limitsWithin(descriptorLimit(), configuration.smb.maxConnections)
   const leaseTables = new LeaseTables(limits)
   return {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
@@ -70,7 +70,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     oplocks: new OplockBreaks(oplocks, leaseTables, environment, notifyBreak),
     leaseTables,
     tunnel: new TunnelCache(),
-    changes: new ChangeBus(),
+    changes: new ChangeBus(limits.keptChanges),
     connectionList: new Set(),
     lookup: (user) => sources.accounts.find(user),
     self,

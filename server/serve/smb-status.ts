@@ -50,6 +50,7 @@ const LIMIT_NAMES: Readonly<Record<Limited, string>> = {
   leases: 'leases',
   locks: 'locks',
   pendingRequests: 'pending_requests',
+  watches: 'watches',
 }
 
 export function smbUsage(server: Server): ServerUsage {

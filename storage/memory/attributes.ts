@@ -28,6 +28,7 @@ export function changeAttributes(
   if (changes.uid !== undefined) node.uid = changes.uid
   if (changes.gid !== undefined) node.gid = changes.gid
   volume.touchMetadata(node)
+  if (changes.changeTime !== undefined) node.changeTime = ticks(changes.changeTime)
 }
 
 /**

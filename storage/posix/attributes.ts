@@ -10,6 +10,7 @@ import {
   mayChange,
   placeOf,
   readRecord,
+  storeChangeTime,
   storeDescriptor,
   storeDosAttributes,
   storedDescriptor,
@@ -43,6 +44,7 @@ export function change(job: { node: NodeReference; changes: AttributeChanges }):
     if (changes.mode !== undefined) check(chmod(path, changes.mode), 'chmod')
     changeDosAttributes(shareOf(node.share), node, changes)
     changeTimes(node, changes)
+    keepChangeTime(shareOf(node.share), node, changes.changeTime)
     return stat(node)
   })
 }
@@ -72,6 +74,16 @@ function changeTimes(node: NodeReference, { accessTime, writeTime }: AttributeCh
   } else {
     check(result, 'utimensat')
   }
+}
+
+/** Last of all changes, as each of them moves the file system's own. */
+function keepChangeTime(share: Share, node: NodeReference, changeTime: Nanoseconds | undefined): void {
+  if (changeTime === undefined || !share.extendedAttributes) return
+  const record = readRecord(node)
+  const type = typeOf(record)
+  if (type !== 'file' && type !== 'directory') return
+  assertMayChange(node, record)
+  storeChangeTime(node, changeTime)
 }
 
 function putTimespec(times: Buffer, at: number, time: Nanoseconds | undefined): void {

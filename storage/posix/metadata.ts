@@ -3,13 +3,28 @@
 import { constants } from 'node:fs'
 import { StorageError, UnheededError } from '../errors.ts'
 import type { ExtendedAttribute, Nanoseconds } from '../file-system.ts'
+import {
+  CHANGE_TIME_XATTR,
+  decodeChangeTime,
+  encodeChangeTime,
+  isUnchangedSince,
+} from '../metadata/change-time.ts'
 import { DOS_ATTRIBUTES_XATTR, decodeDosAttributes, encodeDosAttributes } from '../metadata/dos-attributes.ts'
 import { extendedAttributesSize } from '../metadata/ea-size.ts'
 import { eaOfXattr, OWN_PREFIX } from '../metadata/reserved.ts'
 import { check } from './errno.ts'
 import { actingUid, asServer, isSuperuser } from './identity.ts'
 import { mayAccess, statOf } from './native.ts'
-import { birthTimeOf, dosAttributesOf, newRecord, ownerOf, setMetadata, typeOf } from './stat-record.ts'
+import {
+  birthTimeOf,
+  changeTimeOf,
+  dosAttributesOf,
+  newRecord,
+  ownerOf,
+  setChangeTime,
+  setMetadata,
+  typeOf,
+} from './stat-record.ts'
 import { listXattrs, peekXattr, readXattr, writeXattr, type XattrPlace } from './xattr.ts'
 
 /** A self-relative security descriptor, as a client sent it. */
@@ -38,6 +53,13 @@ export function addMetadata(place: XattrPlace, record: Buffer): void {
   const stored = names.includes(DOS_ATTRIBUTES_XATTR) ? peekReadable(place, DOS_ATTRIBUTES_XATTR) : undefined
   const { dosAttributes = 0, birthTime } = stored === undefined ? {} : decodeDosAttributes(stored)
   setMetadata(record, { dosAttributes, birthTime, eaSize: extendedAttributesSize(readEas(place, names)) })
+  if (names.includes(CHANGE_TIME_XATTR)) addChangeTime(place, record)
+}
+
+function addChangeTime(place: XattrPlace, record: Buffer): void {
+  const stored = peekReadable(place, CHANGE_TIME_XATTR)
+  const time = stored === undefined ? undefined : decodeChangeTime(stored, changeTimeOf(record))
+  if (time !== undefined) setChangeTime(record, time)
 }
 
 /** A server without root may be kept from a value that it may list: that is as if there were none. */
@@ -101,6 +123,21 @@ export function storeDosAttributes(
     birthTime: changes.birthTime ?? birthTimeOf(record),
   })
   asServer(() => writeXattr(placeOf(node), DOS_ATTRIBUTES_XATTR, value))
+}
+
+/** Times that a busy disk may make the file system's time of change too late to be told from a later change. */
+const CHANGE_TIME_ATTEMPTS = 3
+const NANOSECONDS_PER_MILLISECOND = 1_000_000n
+
+/** Stores a time of change; whatever else is to be changed must have been before. */
+export function storeChangeTime(node: Node, changeTime: Nanoseconds): void {
+  const record = newRecord()
+  for (let attempt = 0; attempt < CHANGE_TIME_ATTEMPTS; attempt++) {
+    const stamp = BigInt(Date.now()) * NANOSECONDS_PER_MILLISECOND
+    asServer(() => writeXattr(placeOf(node), CHANGE_TIME_XATTR, encodeChangeTime(changeTime, stamp)))
+    check(statOf(node.fd, record), 'statx')
+    if (isUnchangedSince(stamp, changeTimeOf(record))) return
+  }
 }
 
 /** Whether the acting account owns the file, or is root. */

@@ -103,6 +103,17 @@ export function writeTimeOf(record: Buffer): Nanoseconds {
   return timeAt(record, Statx.writeTime)
 }
 
+export function changeTimeOf(record: Buffer): Nanoseconds {
+  return timeAt(record, Statx.changeTime)
+}
+
+/** Another time of change than the file system's. */
+export function setChangeTime(record: Buffer, time: Nanoseconds): void {
+  const nanoseconds = ((time % NANOSECONDS) + NANOSECONDS) % NANOSECONDS
+  record.writeBigInt64LE((time - nanoseconds) / NANOSECONDS, Statx.changeTime)
+  record.writeUInt32LE(Number(nanoseconds), Statx.changeTime + 8)
+}
+
 export function accessTimeOf(record: Buffer): Nanoseconds {
   return timeAt(record, Statx.accessTime)
 }

@@ -1,8 +1,9 @@
 /** The open files of all protocols by file identity (MS-FSA 2.1.1.3 File and 2.1.1.5 Stream, as far as opens change them). */
 
-import type { Nanoseconds } from '../file-system.ts'
+import type { FileStat } from '../file-system.ts'
 import { foldKey } from '../names/fold.ts'
 import { ByteRangeLocks } from './byte-range-locks.ts'
+import { FileTimes } from './file-times.ts'
 import {
   deletionConflicts,
   GrantedAccess,
@@ -50,11 +51,8 @@ export interface Node<O extends SharedOpen> {
   readonly openCount: number
   /** The open that asked for the file to be deleted at the last close of it and all its streams. */
   readonly deletePending: O | undefined
-  /**
-   * A write time that a client set: data written through handles that are open leaves it (MS-FSA
-   * 2.1.1.6).
-   */
-  stickyWriteTime: Nanoseconds | undefined
+  /** The times it is shown with. */
+  readonly times: FileTimes
 }
 
 /**
@@ -100,10 +98,11 @@ class OpenFile<O extends SharedOpen> implements Node<O> {
   readonly fileId: bigint
   readonly streams = new Map<string, OpenStream<O>>()
   openCount = 0
-  stickyWriteTime: Nanoseconds | undefined
+  readonly times: FileTimes
   deletePending: O | undefined
 
-  constructor(target: Target) {
+  constructor(target: Target, times: FileTimes) {
+    this.times = times
     this.key = keyOf(target)
     this.volumeId = target.volumeId
     this.fileId = target.fileId
@@ -117,6 +116,8 @@ export class NodeTable<O extends SharedOpen> {
   readonly #files = new Map<string, OpenFile<O>>()
   readonly #streamOf = new Map<O, OpenStream<O>>()
   readonly #observers: readonly NodeObserver<O>[]
+  /** Files that are shown with other times than storage has. */
+  readonly #timed = new Set<FileTimes>()
 
   constructor(observers: readonly NodeObserver<O>[] = []) {
     this.#observers = observers
@@ -130,6 +131,12 @@ export class NodeTable<O extends SharedOpen> {
   /** The stream, when anyone has it open. */
   findStream(target: Target): StreamNode<O> | undefined {
     return this.#files.get(keyOf(target))?.streams.get(nameOf(target))
+  }
+
+  /** What clients see of a file, open or not. @param now milliseconds */
+  shown(stat: FileStat, now: number): FileStat {
+    if (this.#timed.size === 0) return stat
+    return this.#files.get(keyOf(stat))?.times.shown(stat, now) ?? stat
   }
 
   /** The stream that an open is attached to. @throws Error when it isn't */
@@ -178,7 +185,7 @@ export class NodeTable<O extends SharedOpen> {
     const key = keyOf(target)
     let file = this.#files.get(key)
     if (file === undefined) {
-      file = new OpenFile(target)
+      file = new OpenFile(target, new FileTimes(this.#timed))
       this.#files.set(key, file)
     }
     const name = nameOf(target)
@@ -208,7 +215,10 @@ export class NodeTable<O extends SharedOpen> {
     const lastOfStream = stream.opens.size === 0
     const lastOfFile = file.openCount === 0
     if (lastOfStream) file.streams.delete(stream.name)
-    if (lastOfFile) this.#files.delete(file.key)
+    if (lastOfFile) {
+      this.#files.delete(file.key)
+      this.#timed.delete(file.times)
+    }
     const removeFile = lastOfFile ? file.deletePending : undefined
     // A stream that was to go may go when the file does; on its own it goes earlier.
     const removeStream = lastOfStream && removeFile === undefined ? stream.deletePending : undefined

@@ -100,7 +100,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     oplocks: new OplockBreaks(oplocks, leaseTables, environment, notifyBreak),
     leaseTables,
     tunnel: new TunnelCache(),
-    changes: new ChangeBus(),
+    changes: new ChangeBus(options.limits?.keptChanges ?? DEFAULT_LIMITS.keptChanges),
     connectionList: new Set(),
     lookup(user) {
       const password = passwords.get(user.toLowerCase())

@@ -12,9 +12,9 @@ import {
 } from '../messages/change-notify.ts'
 import { Command } from '../messages/commands.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
-import { Watch } from '../state/change-bus.ts'
 import type { Open } from '../state/open.ts'
-import type { Server } from '../state/server.ts'
+import { isFull } from '../state/usage.ts'
+import { Watch } from '../state/watch.ts'
 import { Status } from '../status.ts'
 
 export const changeNotify = command<ChangeNotifyResponse, ChangeNotifyRequest>({
@@ -28,53 +28,75 @@ export const changeNotify = command<ChangeNotifyResponse, ChangeNotifyRequest>({
   run: runChangeNotify,
 })
 
-function runChangeNotify(
-  context: CommandContext,
-  request: ChangeNotifyRequest,
-): Outcome<ChangeNotifyResponse> {
+type Result = Outcome<ChangeNotifyResponse>
+
+function runChangeNotify(context: CommandContext, request: ChangeNotifyRequest): Result {
   const { open, server, connection } = context
   if (request.outputBufferLength > connection.maxTransactSize) return fail(Status.INVALID_PARAMETER)
   if (open.isPipe || !open.isDirectory) return fail(Status.INVALID_PARAMETER)
   if (!open.grants(FileAccess.READ_DATA)) return fail(Status.ACCESS_DENIED)
   // Windows: a CHANGE_NOTIFY amid a compound cannot wait (MS-SMB2 appendix, 3.3.5.2.7.2).
   if (!context.last) return fail(Status.INTERNAL_ERROR)
-  // 3.3.5.19: a second request on the same open while one waits.
-  if (open.watchBusy) return fail(Status.INSUFFICIENT_RESOURCES)
-  return waitForChange(open, watchOf(server, open, request), request.outputBufferLength)
+  // MS-FSA 2.1.5.11: nothing is reported any more of a directory that is to be deleted.
+  if (server.nodes.isDeletePending(open.file.shared)) return fail(Status.DELETE_PENDING)
+  const watch = open.watch ?? beginWatch(context, request)
+  if (watch === undefined) return fail(Status.INSUFFICIENT_RESOURCES)
+  return waitForChange(open, watch, request.outputBufferLength)
 }
 
-/** The watch begins with the first request and keeps changes between requests. Filter and depth stay those of the first. */
-function watchOf(server: Server, open: Open, request: ChangeNotifyRequest): Watch {
-  if (open.watch !== undefined) return open.watch
-  const { shared } = open.file
-  const recursive = (request.flags & CHANGE_NOTIFY_FLAG_WATCH_TREE) !== 0
-  const watch = new Watch(shared.root, () => shared.path, request.completionFilter, recursive)
+/** The watch begins with the first request and keeps changes between requests. Filter, depth and size stay those of the first. */
+function beginWatch(
+  { open, server, session }: CommandContext,
+  request: ChangeNotifyRequest,
+): Watch | undefined {
+  const { limits, changes } = server
+  if (isFull(server, 'watches', session)) return undefined
+  const { root, path } = open.file.shared
+  const watch = new Watch({
+    root,
+    path,
+    filter: request.completionFilter,
+    recursive: (request.flags & CHANGE_NOTIFY_FLAG_WATCH_TREE) !== 0,
+    limitBytes: Math.min(request.outputBufferLength, limits.watchBytes),
+    budget: changes.kept,
+  })
   open.watch = watch
-  server.changes.add(watch)
-  open.onClose.add(() => server.changes.remove(watch))
+  changes.add(watch)
+  session.watches++
+  open.onClose.add(() => {
+    changes.remove(watch)
+    session.watches--
+  })
   return watch
 }
 
-function waitForChange(open: Open, watch: Watch, limitBytes: number): Outcome<ChangeNotifyResponse> {
-  let settle: (outcome: Outcome<ChangeNotifyResponse>) => void = () => undefined
-  const completion = new Promise<Outcome<ChangeNotifyResponse>>((resolve) => {
-    settle = resolve
-  })
-  const end = (outcome: Outcome<ChangeNotifyResponse>): void => {
-    open.watchBusy = false
+/** Answers with the next change that no earlier request of the open is answered with. */
+function waitForChange(open: Open, watch: Watch, limitBytes: number): Result {
+  let outcome: Result | undefined
+  let settle = (result: Result): void => {
+    outcome = result
+  }
+  let takeBack = (): void => undefined
+  const end = (result: Result): void => {
     open.onClose.delete(closed)
-    watch.stopWaiting()
-    settle(outcome)
+    takeBack()
+    settle(result)
   }
   // 3.3.5.10: closing the directory ends what waits on it with STATUS_NOTIFY_CLEANUP.
   const closed = (): void => end(fail(Status.NOTIFY_CLEANUP))
-  open.watchBusy = true
   open.onClose.add(closed)
-  watch.whenChanged(() => end(answer(watch, limitBytes)))
+  const stop = watch.wait((cause) =>
+    end(cause === 'deleted' ? fail(Status.DELETE_PENDING) : answer(watch, limitBytes)),
+  )
+  if (outcome !== undefined) return outcome
+  takeBack = stop
+  const completion = new Promise<Result>((resolve) => {
+    settle = resolve
+  })
   return { kind: 'pending', completion, cancel: () => end(fail(Status.CANCELLED)) }
 }
 
-function answer(watch: Watch, limitBytes: number): Outcome<ChangeNotifyResponse> {
+function answer(watch: Watch, limitBytes: number): Result {
   const changes = watch.take()
   const writer = new NotifyListWriter(limitBytes)
   const fits = changes?.every(({ action, name }) => writer.add(action, name.replaceAll('/', '\\'))) === true

@@ -3,9 +3,12 @@
 import { StorageError } from '../../../storage/errors.ts'
 import type { FileHandle } from '../../../storage/file-system.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
+import { nameFilter } from '../state/change-bus.ts'
 import type { Open, SharedFile } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { countLocks } from '../state/usage.ts'
+import { noteClose, noteEntry, noteStream } from './notes.ts'
+import { markForDeletion } from './set-disposition.ts'
 import { rememberName } from './tunnel.ts'
 
 /**
@@ -37,6 +40,7 @@ async function finish(
   open.onClose.clear()
   await open.drained(heldByCaller)
   try {
+    if (!open.isPipe) await noteClose(server, open)
     await lastUse?.()
   } finally {
     await release(server, open)
@@ -65,7 +69,7 @@ async function leave(server: Server, open: Open): Promise<void> {
 async function detach(server: Server, open: Open): Promise<void> {
   const { shared } = open.file
   if (open.deleteOnClose) {
-    server.nodes.setDeletePending(shared, true)
+    markForDeletion(server, open)
     // Those who keep the last handles for no one close them. A CLOSE waits for none of that.
     server.oplocks.breakHandles(open.file)?.cancel()
   }
@@ -78,7 +82,14 @@ async function detach(server: Server, open: Open): Promise<void> {
     await remove(open, requester, removeFile !== undefined)
     if (removeFile !== undefined) {
       rememberName(server, open, requester.path)
-      publishRemoval(server, open)
+      const change = {
+        path: requester.path,
+        action: NotifyAction.REMOVED,
+        filter: nameFilter(open.isDirectory),
+      }
+      noteEntry(server, open, change)
+    } else {
+      noteStream(server, open, open.file.stream, NotifyAction.REMOVED_STREAM, NotifyFilter.STREAM_NAME)
     }
   } catch (error) {
     if (!(error instanceof StorageError)) throw error
@@ -120,11 +131,4 @@ async function openEntry(open: Open, path: string): Promise<FileHandle | undefin
   if (outcome.stat.fileId === node.fileId && outcome.stat.volumeId === node.volumeId) return outcome.handle
   await outcome.handle.close()
   return undefined
-}
-
-function publishRemoval(server: Server, open: Open): void {
-  const { shared } = open.file
-  const filter = open.isDirectory ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
-  server.oplocks.entryChanged(shared, shared)
-  server.changes.publish(open.file.shared.root, open.file.shared.path, NotifyAction.REMOVED, filter)
 }

@@ -12,8 +12,9 @@ import {
 import { Command } from '../messages/commands.ts'
 import { type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
+import type { Server } from '../state/server.ts'
 import { closeOpen } from './close-open.ts'
-import { attributeFieldsOf, baseNameOf } from './describe.ts'
+import { attributeFieldsOf, baseNameOf, shownStat } from './describe.ts'
 
 const NO_ATTRIBUTES: CloseResponse = {
   flags: 0,
@@ -45,16 +46,16 @@ async function runClose(context: CommandContext, request: CloseRequest): Promise
   let attributes = NO_ATTRIBUTES
   // After the last WRITE under way, whose size the client wants to know.
   const query = async (): Promise<void> => {
-    attributes = await attributesOf(open)
+    attributes = await attributesOf(server, open)
   }
   await closeOpen(server, open, HELD_BY_CLOSE, wantsAttributes ? query : undefined)
   return ok(attributes)
 }
 
 /** Those of the file; without them the open is closed all the same. */
-async function attributesOf(open: Open): Promise<CloseResponse> {
+async function attributesOf(server: Server, open: Open): Promise<CloseResponse> {
   try {
-    const stat = await open.file.handle.stat()
+    const stat = await shownStat(server, open)
     const fields = attributeFieldsOf(stat, open.treeConnect.share, baseNameOf(open.pathName))
     return { flags: CLOSE_FLAG_POSTQUERY_ATTRIB, ...fields }
   } catch (error) {

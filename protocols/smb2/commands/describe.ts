@@ -5,7 +5,8 @@ import { toFiletime } from '../../wire/filetime.ts'
 import { FileAttribute } from '../fscc/attributes.ts'
 import type { FileTimes } from '../fscc/file-information.ts'
 import type { FileAttributeFields } from '../messages/file-attribute-fields.ts'
-import type { Share } from '../state/server.ts'
+import type { Open } from '../state/open.ts'
+import type { Server, Share } from '../state/server.ts'
 
 /** FileAttributes of a file: the stored bits, those that its type adds, and HIDDEN where the share says so. */
 export function fileAttributesOf(stat: FileStat, share: Share, name: string): number {
@@ -28,6 +29,12 @@ export function fileTimesOf(stat: FileStat): FileTimes {
     lastWriteTime: toFiletime(stat.writeTime),
     changeTime: toFiletime(stat.changeTime),
   }
+}
+
+/** The open's file, with the times that clients are shown. */
+export async function shownStat(server: Server, open: Open): Promise<FileStat> {
+  const stat = await open.file.handle.stat()
+  return open.file.node.node.times.shown(stat, server.environment.now())
 }
 
 /** The fields that CREATE and CLOSE responses share. */

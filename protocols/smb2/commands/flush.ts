@@ -7,6 +7,7 @@ import type { EmptyBody } from '../messages/empty-body.ts'
 import { decodeFlushRequest, encodeFlushResponse, type FlushRequest } from '../messages/flush.ts'
 import { fail, ok } from '../outcome.ts'
 import { Status } from '../status.ts'
+import { noteFlush } from './notes.ts'
 
 export const flush = command<EmptyBody, FlushRequest>({
   code: Command.FLUSH,
@@ -15,11 +16,12 @@ export const flush = command<EmptyBody, FlushRequest>({
   decode: decodeFlushRequest,
   encode: encodeFlushResponse,
   fileId: (request) => request.fileId,
-  async run({ open }) {
+  async run({ open, server }) {
     if (open.isPipe) return ok({})
     // 3.3.5.11: "FILE_WRITE_DATA or FILE_APPEND_DATA", which directories call ADD_FILE and ADD_SUBDIRECTORY.
     if (!open.grantsAny(FileAccess.WRITE_DATA | FileAccess.APPEND_DATA)) return fail(Status.ACCESS_DENIED)
     await open.file.handle.flush()
+    noteFlush(server, open)
     return ok({})
   },
 })

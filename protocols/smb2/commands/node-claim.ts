@@ -10,7 +10,7 @@ import {
 } from '../../../storage/sharing/share-access.ts'
 import { FileAccess } from '../fscc/access.ts'
 import type { BreakWait } from '../state/break-waits.ts'
-import type { SharedFile } from '../state/open.ts'
+import type { Open, SharedFile } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { type NtStatus, Status } from '../status.ts'
 
@@ -99,24 +99,33 @@ function grantedAccessOf(mask: number): number {
   return access
 }
 
-/** MS-FSA 2.1.5.15.11: a directory is not renamed while anything below it is open, nor a file over an open one. */
+/**
+ * MS-FSA 2.1.5.15.11: a directory is not renamed while anything below it is open, nor a file over an open one.
+ * @param opens of the session that renames
+ */
 export function renameConflict(
   server: Server,
+  opens: Iterable<Open>,
   shared: SharedFile,
   target: string,
   replace: boolean,
 ): NtStatus | undefined {
-  if (isFolderHeld(server, shared.root, target)) return Status.SHARING_VIOLATION
+  if (isFolderHeld(opens, shared.root, target)) return Status.SHARING_VIOLATION
   for (const _open of inTheWay(server, shared, target, replace)) return Status.ACCESS_DENIED
   return undefined
 }
 
-/** Putting a name into a folder opens that: for adding, and shared for all but deletion. */
+/**
+ * Putting a name into a folder opens that: for adding, and shared for all but deletion. Only the session's own opens are
+ * held against it: a client elsewhere that watches the folder with all rights would keep everyone from renaming there.
+ */
 const ADDING: Sharing = { access: GrantedAccess.write, share: ShareMode.read | ShareMode.write }
 
-function isFolderHeld(server: Server, root: object, target: string): boolean {
+function isFolderHeld(opens: Iterable<Open>, root: object, target: string): boolean {
   const folder = target.slice(0, Math.max(0, target.lastIndexOf('/')))
-  for (const other of server.nodes.opens()) {
+  for (const open of opens) {
+    if (open.isPipe) continue
+    const other = open.file.shared
     if (other.root === root && other.path === folder && sharingConflicts(other, ADDING)) return true
   }
   return false

@@ -1,6 +1,6 @@
 /** MS-SMB2 3.3.5.18: receiving a QUERY_DIRECTORY Request. */
 
-import type { DirectoryEntry } from '../../../storage/file-system.ts'
+import type { DirectoryEntry, FileStat } from '../../../storage/file-system.ts'
 import { type CommandContext, command } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
 import {
@@ -19,7 +19,7 @@ import {
 } from '../messages/query-directory.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Enumeration, Open } from '../state/open.ts'
-import type { Share } from '../state/server.ts'
+import type { Server, Share } from '../state/server.ts'
 import { Status } from '../status.ts'
 import { isReadable, type Token, tokenOf } from './access-check.ts'
 import { fileAttributesOf, fileTimesOf } from './describe.ts'
@@ -69,7 +69,7 @@ async function list(
   const single = (request.flags & QueryDirectoryFlag.RETURN_SINGLE_ENTRY) !== 0
   const { share, admission } = treeConnect
   const shows = share.hideUnreadable ? readableBy(tokenOf(server, admission)) : showsAll
-  const isFull = await fill(enumeration, writer, { share, shows, single, limitBytes })
+  const isFull = await fill(server, enumeration, writer, { share, shows, single, limitBytes })
   if (writer.count === 0) {
     // 3.3.5.18: an entry that does not fit at all; or nothing (more) matches.
     if (isFull) return fail(Status.BUFFER_OVERFLOW)
@@ -116,14 +116,16 @@ interface Filling {
 
 /** Writes entries until the buffer is full or there are no more. @returns whether an entry was left over */
 async function fill(
+  server: Server,
   enumeration: Enumeration,
   writer: DirectoryListWriter,
   { share, shows, single, limitBytes }: Filling,
 ): Promise<boolean> {
+  const now = server.environment.now()
   for (;;) {
     while (enumeration.next < enumeration.pending.length) {
       const entry = enumeration.pending[enumeration.next] as DirectoryEntry
-      if (!writer.add(listEntryOf(entry, share))) return true
+      if (!writer.add(listEntryOf(entry, server.nodes.shown(entry.stat, now), share))) return true
       enumeration.next++
       if (single) return false
     }
@@ -135,8 +137,7 @@ async function fill(
   }
 }
 
-function listEntryOf(entry: DirectoryEntry, share: Share): DirectoryListEntry {
-  const { stat } = entry
+function listEntryOf(entry: DirectoryEntry, stat: FileStat, share: Share): DirectoryListEntry {
   // Named one by one: measured, spreading them into the entry takes ten times as long and 4 KB of garbage for each.
   const { creationTime, lastAccessTime, lastWriteTime, changeTime } = fileTimesOf(stat)
   return {

@@ -24,7 +24,7 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { Status } from '../status.ts'
-import { baseNameOf, fileAttributesOf, fileTimesOf } from './describe.ts'
+import { baseNameOf, fileAttributesOf, fileTimesOf, shownStat } from './describe.ts'
 import { answerWithin } from './output-buffer.ts'
 import { pipeInformation } from './pipe-io.ts'
 
@@ -75,7 +75,7 @@ async function queryDescription(
   request: QueryInfoRequest,
 ): Promise<Outcome<QueryInfoResponse>> {
   const { handle } = open.file
-  const stat = await handle.stat()
+  const stat = await shownStat(server, open)
   const wantsShortName = request.fileInfoClass === FileInformationClass.AlternateName
   const wantsCompression = request.fileInfoClass === FileInformationClass.Compression
   const encoded = encodeFileInformation(

@@ -2,7 +2,7 @@
 
 import type { CommandContext } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
-import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
+import { NotifyFilter } from '../fscc/notify.ts'
 import { mapGenericRights } from '../fscc/security-creation.ts'
 import {
   decodeSecurityDescriptor,
@@ -23,6 +23,7 @@ import type { IdentityMap } from '../state/server.ts'
 import { Status } from '../status.ts'
 import { tokenOf } from './access-check.ts'
 import { defaultSecurityDescriptor } from './default-security.ts'
+import { noteModified } from './notes.ts'
 
 const { OWNER, GROUP, DACL, SACL, LABEL, ATTRIBUTE, SCOPE } = SecurityInformation
 
@@ -81,8 +82,8 @@ export async function setSecurity(
   if (merged.length > MAXIMUM_SECURITY_DESCRIPTOR_BYTES) return fail(Status.INVALID_SECURITY_DESCR)
   await takeOwnership(open, existing, update, parts, server.identities)
   await open.file.handle.setSecurityDescriptor(merged)
-  const { root, path } = open.file.shared
-  server.changes.publish(root, path, NotifyAction.MODIFIED, NotifyFilter.SECURITY)
+  open.file.node.node.times.changed(open.userSetTimes)
+  noteModified(server, open, NotifyFilter.SECURITY)
   return ok({})
 }
 

@@ -66,8 +66,16 @@ async function dispose(
   const wait = server.oplocks.breakHandles(open.file)
   if (wait !== undefined)
     return whenBrokenOn(open, wait, () => dispose(server, open, deletes, ignoresReadonly))
-  server.nodes.setDeletePending(shared, true)
+  markForDeletion(server, open)
   return ok({})
+}
+
+/** The file or stream goes at its last close; those who watch a directory of which that is so learn it now. */
+export function markForDeletion(server: Server, open: Open): void {
+  const { shared } = open.file
+  server.nodes.setDeletePending(shared, true)
+  if (!open.isDirectory) return
+  for (const other of server.nodes.streamOf(shared).opens) server.changes.deleting(other.root, other.path)
 }
 
 async function isEmpty(handle: FileHandle): Promise<boolean> {

@@ -5,12 +5,14 @@ import { RenameFlag, type SetNameInformation } from '../fscc/file-information-se
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import type { EmptyBody } from '../messages/empty-body.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
+import { nameFilter, renameChanges } from '../state/change-bus.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { type NtStatus, Status } from '../status.ts'
 import { whenBrokenOn } from './caching.ts'
 import { parseName, pathNameOf } from './create/name.ts'
 import { inTheWay, movePaths, opensAt, renameConflict } from './node-claim.ts'
+import { noteEntry } from './notes.ts'
 import { rememberName } from './tunnel.ts'
 
 export async function renameFile(
@@ -22,7 +24,7 @@ export async function renameFile(
   if (open.pathName === '') return fail(Status.ACCESS_DENIED)
   const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0
   return open.file.stream !== '' || info.fileName.startsWith(':')
-    ? renameStream(open, info.fileName, replace)
+    ? renameStream(context.server, open, info.fileName, replace)
     : renamePath(context, open, info.fileName, replace)
 }
 
@@ -36,7 +38,7 @@ async function renamePath(
   if (typeof target === 'number') return fail(target)
   const { server } = context
   const { handle, shared } = open.file
-  const conflict = renameConflict(server, shared, target, replace)
+  const conflict = renameConflict(server, open.session.openTable.values(), shared, target, replace)
   if (conflict !== undefined) {
     const wait = server.oplocks.breakConflicting(inTheWay(server, shared, target, replace), shared)
     if (wait === undefined) return fail(conflict)
@@ -49,9 +51,11 @@ async function renamePath(
   // MS-FSA 2.1.5.15.11: no directory takes the place of another, as POSIX would let it when that is empty.
   const after = await handle.rename({ to: target, replace: replace && !open.isDirectory })
   movePaths(server, shared.root, before, after)
+  if (open.isDirectory) server.changes.moved(shared.root, before, after)
   movePathNames(server, shared.root)
   rememberName(server, open, before)
-  publishRename(server, open, before, after)
+  open.file.node.node.times.changed(open.userSetTimes)
+  noteEntry(server, open, ...renameChanges(before, after, open.isDirectory))
   return ok({})
 }
 
@@ -63,15 +67,6 @@ function movePathNames(server: Server, root: object): void {
   }
 }
 
-function publishRename(server: Server, open: Open, before: string, after: string): void {
-  const filter = open.isDirectory ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
-  const { shared } = open.file
-  const { root } = shared
-  for (const path of [before, after]) server.oplocks.entryChanged({ root, path }, shared)
-  server.changes.publish(root, before, NotifyAction.RENAMED_OLD_NAME, filter)
-  server.changes.publish(root, after, NotifyAction.RENAMED_NEW_NAME, filter)
-}
-
 /** Names in SET_INFO are relative to the share, as in CREATE; some clients begin them with a separator. */
 function targetPath(fileName: string): string | NtStatus {
   const parsed = parseName(fileName.startsWith('\\') ? fileName.slice(1) : fileName)
@@ -81,12 +76,25 @@ function targetPath(fileName: string): string | NtStatus {
 }
 
 /** MS-FSA 2.1.5.15.11: `:new[:$DATA]`; the unnamed stream has no other name. */
-async function renameStream(open: Open, fileName: string, replace: boolean): Promise<Outcome<EmptyBody>> {
+async function renameStream(
+  server: Server,
+  open: Open,
+  fileName: string,
+  replace: boolean,
+): Promise<Outcome<EmptyBody>> {
   const parsed = parseName(fileName)
   if (typeof parsed === 'number') return fail(parsed)
   if (open.file.stream === '' || parsed.path !== '' || parsed.stream === '')
     return fail(Status.INVALID_PARAMETER)
   await open.file.handle.rename({ to: parsed.stream, replace })
+  const { shared, stream } = open.file
+  const filter = NotifyFilter.STREAM_NAME
+  noteEntry(
+    server,
+    open,
+    { path: `${shared.path}:${stream}`, action: NotifyAction.REMOVED_STREAM, filter },
+    { path: `${shared.path}:${parsed.stream}`, action: NotifyAction.ADDED_STREAM, filter },
+  )
   return ok({})
 }
 
@@ -120,6 +128,6 @@ async function linkPath(
   // MS-FSA 2.1.5.15.6: no link takes the place of a file that is open.
   if (replaced.length > 0) return fail(Status.ACCESS_DENIED)
   await handle.link({ to: target, replace })
-  server.oplocks.entryChanged({ root: shared.root, path: target }, shared)
+  noteEntry(server, open, { path: target, action: NotifyAction.ADDED, filter: nameFilter(false) })
   return ok({})
 }

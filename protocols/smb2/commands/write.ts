@@ -15,6 +15,7 @@ import { fail, type Outcome, ok } from '../outcome.ts'
 import { Status } from '../status.ts'
 import { changing } from './caching.ts'
 import { fitsInFile, isFileRange, isLockedForWrite } from './file-range.ts'
+import { noteWrite } from './notes.ts'
 import { writePipe } from './pipe-io.ts'
 
 export const write = command<WriteResponse, WriteRequest>({
@@ -55,6 +56,7 @@ async function writeFile(
   if (request.data.length > 0) {
     await changing(server, open, () => handle.write(request.data, Number(request.offset)))
     open.currentByteOffset = request.offset + BigInt(request.data.length)
+    noteWrite(server, open)
   }
   const writeThrough =
     (request.flags & WriteFlag.WRITE_THROUGH) !== 0 || (open.createOptions & CreateOption.WRITE_THROUGH) !== 0

@@ -34,6 +34,12 @@ export const NotifyAction = {
 const ENTRY_ALIGNMENT_BYTES = 4
 const FIXED_BYTES = 12
 
+/** Length of a list of `bytes` after one more entry: each but the last is padded. */
+export function notifyEntryBytes(bytes: number, fileName: string): number {
+  const start = Math.ceil(bytes / ENTRY_ALIGNMENT_BYTES) * ENTRY_ALIGNMENT_BYTES
+  return start + FIXED_BYTES + fileName.length * 2
+}
+
 /** Writes 2.7.1 FILE_NOTIFY_INFORMATION entries up to a limit in bytes. */
 export class NotifyListWriter {
   readonly #writer = new Writer()
@@ -51,10 +57,9 @@ export class NotifyListWriter {
   add(action: number, fileName: string): boolean {
     const writer = this.#writer
     const nameBytes = fileName.length * 2
-    const start = Math.ceil(writer.length / ENTRY_ALIGNMENT_BYTES) * ENTRY_ALIGNMENT_BYTES
-    if (start + FIXED_BYTES + nameBytes > this.#limit) return false
+    if (notifyEntryBytes(writer.length, fileName) > this.#limit) return false
     writer.align(ENTRY_ALIGNMENT_BYTES)
-    if (this.#last !== undefined) writer.patch(this.#last, start - this.#last.at)
+    if (this.#last !== undefined) writer.patch(this.#last, writer.length - this.#last.at)
     this.#last = writer.reserve(4)
     writer.u32(action).u32(nameBytes).utf16(fileName)
     return true

@@ -1,94 +1,167 @@
-/** MS-FSA 2.1.1.1 ChangeNotifyList: who watches which directory, and what has changed below it since they last asked. */
+/** MS-FSA 2.1.1.1 ChangeNotifyList, 2.1.4.1: brings changes, of whichever protocol or local process, to those who watch directories. */
 
-/** Changes kept for one watch between two requests; more are STATUS_NOTIFY_ENUM_DIR. */
-const MAXIMUM_KEPT_CHANGES = 512
+import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
+import type { KeptBudget, Watch } from './watch.ts'
 
+/** Something that happened to an entry of a directory. */
 export interface Change {
+  /** Of the entry, from the share's root, '/'-separated. */
+  readonly path: string
   /** NotifyAction */
   readonly action: number
-  /** Relative to the watched directory, '/'-separated. */
-  readonly name: string
+  /** Bits of NotifyFilter that the change is of. */
+  readonly filter: number
+  /** Bits for which it is a modification: those who watch them, and none of `filter`, are told so. */
+  readonly modifies?: number
 }
 
-/** An open's interest in a directory: from its first CHANGE_NOTIFY until it closes. */
-export class Watch {
-  readonly root: object
-  readonly #pathOf: () => string
-  readonly #filter: number
-  readonly #recursive: boolean
-  #changes: Change[] = []
-  #overflown = false
-  #waiting: (() => void) | undefined
-
-  /** @param pathOf the watched directory as it is named now */
-  constructor(root: object, pathOf: () => string, filter: number, recursive: boolean) {
-    this.root = root
-    this.#pathOf = pathOf
-    this.#filter = filter
-    this.#recursive = recursive
-  }
-
-  /** Calls back once, as soon as there is something to take; a later call replaces an earlier one. */
-  whenChanged(notify: () => void): void {
-    this.#waiting = notify
-    if (this.#changes.length > 0 || this.#overflown) this.#wake()
-  }
-
-  stopWaiting(): void {
-    this.#waiting = undefined
-  }
-
-  /** What has changed; undefined when it was too much to keep. */
-  take(): readonly Change[] | undefined {
-    const changes = this.#overflown ? undefined : this.#changes
-    this.#changes = []
-    this.#overflown = false
-    return changes
-  }
-
-  /** Keeps a change when it is of interest. */
-  offer(path: string, action: number, filter: number): void {
-    if ((filter & this.#filter) === 0) return
-    const name = this.#relative(path)
-    if (name === undefined) return
-    if (this.#changes.length < MAXIMUM_KEPT_CHANGES) this.#changes.push({ action, name })
-    else this.#overflown = true
-    this.#wake()
-  }
-
-  #relative(path: string): string | undefined {
-    const directory = this.#pathOf()
-    const prefix = directory === '' ? '' : `${directory}/`
-    if (path === '' || path === directory || !path.startsWith(prefix)) return undefined
-    const name = path.slice(prefix.length)
-    return !this.#recursive && name.includes('/') ? undefined : name
-  }
-
-  #wake(): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    waiting?.()
-  }
+/** Watches of one share, by the path of the directory that they watch. */
+interface WatchedTree {
+  readonly directories: Map<string, Set<Watch>>
+  /** Watches among them that want to know of subdirectories too. */
+  recursive: number
 }
 
-/** Brings changes that were made through this server to those who watch. */
+/** The parts of a path's directories, from the entry's own up to the root. */
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}
+
 export class ChangeBus {
-  readonly #watches = new Set<Watch>()
+  /** What all watches together keep. */
+  readonly kept: KeptBudget
+  readonly #trees = new Map<object, WatchedTree>()
+  #size = 0
+
+  /** @param keptChanges that all watches together keep between requests */
+  constructor(keptChanges: number) {
+    this.kept = { limit: keptChanges, used: 0 }
+  }
+
+  /** Watches that there are. */
+  get size(): number {
+    return this.#size
+  }
 
   add(watch: Watch): void {
-    this.#watches.add(watch)
+    let tree = this.#trees.get(watch.root)
+    if (tree === undefined) {
+      tree = { directories: new Map(), recursive: 0 }
+      this.#trees.set(watch.root, tree)
+    }
+    place(tree, watch)
+    if (watch.recursive) tree.recursive++
+    this.#size++
   }
 
   remove(watch: Watch): void {
-    this.#watches.delete(watch)
+    const tree = this.#trees.get(watch.root)
+    if (tree === undefined || !displace(tree, watch)) return
+    watch.discard()
+    if (watch.recursive) tree.recursive--
+    this.#size--
+    if (tree.directories.size === 0) this.#trees.delete(watch.root)
+  }
+
+  /** Whether anyone would learn of a change of the entry at `path`. */
+  isWatched(root: object, path: string): boolean {
+    const tree = this.#trees.get(root)
+    return tree !== undefined && (tree.recursive > 0 || tree.directories.has(parentOf(path)))
   }
 
   /**
+   * Tells those who watch a directory that something is below.
    * @param root the share's tree
-   * @param path what changed, '/'-separated
-   * @param filter bits of NotifyFilter that the change is of
+   * @param changes what one operation did: a request that waits is answered with all of them
    */
-  publish(root: object, path: string, action: number, filter: number): void {
-    for (const watch of this.#watches) if (watch.root === root) watch.offer(path, action, filter)
+  publish(root: object, ...changes: readonly Change[]): void {
+    const tree = this.#trees.get(root)
+    if (tree === undefined) return
+    const told = new Set<Watch>()
+    for (const change of changes) deliver(tree, change, told)
+    for (const watch of told) watch.wake()
   }
+
+  /** Watches of a directory, and of those below it, follow when it is renamed. */
+  moved(root: object, before: string, after: string): void {
+    const tree = this.#trees.get(root)
+    if (tree === undefined) return
+    const prefix = `${before}/`
+    const moving = [...tree.directories].filter(([path]) => path === before || path.startsWith(prefix))
+    for (const [path, watches] of moving) {
+      for (const watch of [...watches]) {
+        displace(tree, watch)
+        watch.path = after + path.slice(before.length)
+        place(tree, watch)
+      }
+    }
+  }
+
+  /** MS-FSA 2.1.4.1: what waits for changes of a directory that is to be deleted ends. */
+  deleting(root: object, path: string): void {
+    for (const watch of [...(this.#trees.get(root)?.directories.get(path) ?? [])]) watch.endDeleted()
+  }
+
+  /** Changes were lost: whoever watches the directory, or everything below it, has to look for himself. */
+  overflow(root: object): void {
+    for (const watches of this.#trees.get(root)?.directories.values() ?? []) {
+      for (const watch of watches) watch.overflow()
+    }
+  }
+}
+
+function place(tree: WatchedTree, watch: Watch): void {
+  const watches = tree.directories.get(watch.path)
+  if (watches === undefined) tree.directories.set(watch.path, new Set([watch]))
+  else watches.add(watch)
+}
+
+function displace(tree: WatchedTree, watch: Watch): boolean {
+  const watches = tree.directories.get(watch.path)
+  const isThere = watches?.delete(watch) === true
+  if (watches?.size === 0) tree.directories.delete(watch.path)
+  return isThere
+}
+
+/** Only the directories above the entry are looked up, however many are watched. */
+function deliver(tree: WatchedTree, change: Change, told: Set<Watch>): void {
+  if (change.path === '') return
+  let directory = parentOf(change.path)
+  let isParent = true
+  for (;;) {
+    for (const watch of tree.directories.get(directory) ?? []) {
+      if (!isParent && !watch.recursive) continue
+      const action = actionFor(change, watch.filter)
+      if (action === undefined) continue
+      watch.keep(action, directory === '' ? change.path : change.path.slice(directory.length + 1))
+      told.add(watch)
+    }
+    if (directory === '' || tree.recursive === 0) return
+    directory = parentOf(directory)
+    isParent = false
+  }
+}
+
+function actionFor({ action, filter, modifies = 0 }: Change, wanted: number): number | undefined {
+  if ((filter & wanted) !== 0) return action
+  return (modifies & wanted) === 0 ? undefined : NotifyAction.MODIFIED
+}
+
+/** The bit that a change of an entry's name is of. */
+export function nameFilter(isDirectory: boolean): number {
+  return isDirectory ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
+}
+
+/**
+ * MS-FSA 2.1.5.15.11: a move to another directory is a removal there and an addition here. A file (but no directory)
+ * is reported as modified to those who watch its attributes or creation time, as Windows does.
+ */
+export function renameChanges(before: string, after: string, isDirectory: boolean): [Change, Change] {
+  const stays = parentOf(before) === parentOf(after)
+  const filter = nameFilter(isDirectory)
+  const modifies = isDirectory ? 0 : NotifyFilter.ATTRIBUTES | NotifyFilter.CREATION
+  return [
+    { path: before, action: stays ? NotifyAction.RENAMED_OLD_NAME : NotifyAction.REMOVED, filter },
+    { path: after, action: stays ? NotifyAction.RENAMED_NEW_NAME : NotifyAction.ADDED, filter, modifies },
+  ]
 }

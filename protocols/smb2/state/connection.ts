@@ -53,6 +53,11 @@ export class Connection {
   nextAsyncId = 1n
   /** Bytes between the head and the data of READ Responses, which only test suites ask for. */
   readPadding = 0
+  /**
+   * A time that the client sets stays until it writes through another open (MS-FSA 2.1.1.6). False for clients that
+   * count on the write time to move with their next WRITE, as POSIX has it.
+   */
+  keepsSetTimes = true
   bytesReceived = 0
   bytesSent = 0
 

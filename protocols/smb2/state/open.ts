@@ -5,11 +5,11 @@ import type { StreamNode } from '../../../storage/sharing/node-table.ts'
 import type { CachingOpen } from '../../../storage/sharing/oplocks.ts'
 import type { FileId } from '../messages/structure.ts'
 import type { NamedPipe } from '../rpc/pipe.ts'
-import type { Watch } from './change-bus.ts'
 import type { Connection } from './connection.ts'
 import type { Lease } from './lease.ts'
 import type { Session } from './session.ts'
 import type { TreeConnect } from './tree-connect.ts'
+import type { Watch } from './watch.ts'
 
 /** Open.EnumerationLocation and Open.EnumerationSearchPattern: a listing in progress. */
 export interface Enumeration {
@@ -91,8 +91,12 @@ export class Open {
   // ours
   /** Since the first CHANGE_NOTIFY. */
   watch: Watch | undefined
-  /** A CHANGE_NOTIFY waits. */
-  watchBusy = false
+  /** Bits of UserSetTime: what this open's operations leave alone. */
+  userSetTimes = 0
+  /** Those who watch were last told of a WRITE then, milliseconds. */
+  writeToldAt = 0
+  /** It has written since. */
+  writeUntold = false
   /** CLOSE has begun: no request finds it any longer. */
   closing = false
   /** Resolves when the open is closed, once closing has begun. */

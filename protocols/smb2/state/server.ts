@@ -105,6 +105,13 @@ export interface ServerLimits extends LeaseLimits {
   /** The same of a session with several connections, and of all. */
   readonly pendingRequestsPerSession: number
   readonly pendingRequests: number
+  /** Opens that watch a directory. */
+  readonly watchesPerSession: number
+  readonly watches: number
+  /** Bytes of changes that one watch keeps between two requests, whatever the client offers. */
+  readonly watchBytes: number
+  /** Changes that all watches together keep. */
+  readonly keptChanges: number
 }
 
 export const DEFAULT_LIMITS: ServerLimits = {
@@ -128,6 +135,10 @@ export const DEFAULT_LIMITS: ServerLimits = {
   asyncCommands: 512,
   pendingRequestsPerSession: 2048,
   pendingRequests: 65_536,
+  watchesPerSession: 65_536,
+  watches: 131_072,
+  watchBytes: 64 << 10,
+  keptChanges: 262_144,
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

@@ -34,6 +34,8 @@ export class Session {
   /** Session.EncryptData: every message must be encrypted. */
   encryptData = false
   readonly openTable = new Map<bigint, Open>()
+  /** Its opens that watch a directory. */
+  watches = 0
   readonly treeConnectTable = new Map<number, TreeConnect>()
   readonly channelList = new Map<Connection, Channel>()
   /** Session.PreauthIntegrityHashValue while it is being set up on the connection. */

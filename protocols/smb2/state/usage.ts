@@ -61,6 +61,12 @@ const BOUNDS = {
     inAll: (server) => server.usage.pendingRequests,
     total: (limits) => limits.pendingRequests,
   },
+  watches: {
+    inSession: (session) => session.watches,
+    perSession: (limits) => limits.watchesPerSession,
+    inAll: (server) => server.changes.size,
+    total: (limits) => limits.watches,
+  },
 } satisfies Record<string, Bounds>
 
 /** What there is a limit of. */

@@ -1,5 +1,6 @@
 /** MS-FSA 2.1.5.11 and 2.1.5.14: times, attributes, modes, extended attributes, security descriptors, compression. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { DosAttribute } from '../../../storage/file-system.ts'
 import type { Fixture, Lab } from './lab.ts'
@@ -10,6 +11,7 @@ const BEFORE_1970 = -100_000_000_000_000_100n
 
 export async function metadataContract(t: Test, fixture: Fixture): Promise<void> {
   await t.test('metadata: times', (t) => fixture(t, times))
+  await t.test('metadata: time of change', (t) => fixture(t, changeTime))
   await t.test('metadata: attributes and mode', (t) => fixture(t, attributes))
   await t.test('metadata: extended attributes', (t) => fixture(t, extendedAttributes))
   await t.test('metadata: security descriptor', (t) => fixture(t, securityDescriptor))
@@ -40,6 +42,28 @@ async function times(lab: Lab): Promise<void> {
   t.equal((await directory.change({ birthTime: TIME })).birthTime, TIME)
   await file.close()
   t.equal((await lab.open('file')).stat.birthTime, TIME - 100n)
+}
+
+async function changeTime(lab: Lab): Promise<void> {
+  const { t, fs } = lab
+  if (!fs.features.extendedAttributes) return
+  const file = await lab.file('file', 'text')
+  const directory = await lab.directory('d')
+  for (const time of [TIME, BEFORE_1970, 15_032_385_535_000_000_000n]) {
+    t.equal((await file.change({ changeTime: time })).changeTime, time)
+    t.equal((await file.stat()).changeTime, time, 'until something changes')
+  }
+  t.equal((await directory.change({ changeTime: TIME, writeTime: TIME })).changeTime, TIME)
+  t.equal((await lab.open('file')).stat.changeTime, 15_032_385_535_000_000_000n, 'for the next open too')
+  t.same(await file.extendedAttributes(), [], 'where clients do not see how')
+  t.equal((await file.stat()).eaSize, 0)
+  // What happens within the same instant cannot be told apart.
+  await sleep(100)
+  await file.write(Buffer.from('x'), 0)
+  const { changeTime, writeTime } = await file.stat()
+  t.ok(changeTime > TIME && changeTime === writeTime, 'writing moves it')
+  await file.change({ writeTime: TIME })
+  t.ok((await file.stat()).changeTime > TIME)
 }
 
 async function attributes(lab: Lab): Promise<void> {

@@ -1,32 +1,20 @@
-/** MS-SMB2 3.3.5.18, 3.3.5.19: QUERY_DIRECTORY and CHANGE_NOTIFY. */
+/** MS-SMB2 3.3.5.18: QUERY_DIRECTORY. */
 
-import type { Test } from 'tap'
 import { FileAccess } from '../../../protocols/smb2/fscc/access.ts'
-import { CreateDisposition, CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
+import { CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
 import { FileInformationClass } from '../../../protocols/smb2/fscc/file-information.ts'
-import { NOTIFY_FILTER_ALL, NotifyAction, NotifyFilter } from '../../../protocols/smb2/fscc/notify.ts'
 import { QueryDirectoryFlag } from '../../../protocols/smb2/messages/query-directory.ts'
 import { type FileId, RELATED_FILE_ID } from '../../../protocols/smb2/messages/structure.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
-import { Writer } from '../../../protocols/wire/writer.ts'
 import { make, scene } from '../../sim/scene.ts'
-import { watch } from '../../sim/sim-checks.ts'
-import { settled } from '../../sim/sim-environment.ts'
 import { namesIn, outputOf, type SimClient } from '../../sim/smb2-client.ts'
-import {
-  closeRequest,
-  createRequest,
-  notifyRequest,
-  queryDirectoryRequest,
-  related,
-} from '../../sim/smb2-requests.ts'
+import { closeRequest, createRequest, queryDirectoryRequest, related } from '../../sim/smb2-requests.ts'
 
 const { SUCCESS, INVALID_PARAMETER, NO_MORE_FILES, NO_SUCH_FILE } = Status
 const { RESTART_SCANS, REOPEN, RETURN_SINGLE_ENTRY } = QueryDirectoryFlag
-const { DIRECTORY_FILE, DELETE_ON_CLOSE } = CreateOption
+const { DIRECTORY_FILE } = CreateOption
 const DIRECTORY = { createOptions: DIRECTORY_FILE }
 const LIST = { desiredAccess: FileAccess.READ_DATA | FileAccess.READ_ATTRIBUTES }
-const WATCH_TREE = { flags: 1 }
 
 const DIRECTORY_CLASSES = [
   FileInformationClass.Directory,
@@ -168,145 +156,4 @@ scene('what cannot be listed', async (t, { sim, anna }) => {
   )
   const listed = chain[1] && namesIn(outputOf(chain[1]).output, FileInformationClass.IdBothDirectory)
   t.same(listed, ['.', '..', 'file'])
-})
-
-/** What a CHANGE_NOTIFY answered, as "ADDED name". */
-function changesIn(output: Buffer): string[] {
-  const changes: string[] = []
-  for (let at = 0, next = output.length; next > 0; at += next) {
-    next = output.readUInt32LE(at)
-    const action = ACTION_NAMES.get(output.readUInt32LE(at + 4))
-    const length = output.readUInt32LE(at + 8)
-    changes.push(`${action} ${output.toString('utf16le', at + 12, at + 12 + length)}`)
-  }
-  return changes
-}
-
-const ACTION_NAMES = new Map<number, string>(
-  Object.entries(NotifyAction).map(([name, action]) => [action, name]),
-)
-
-/** Waits for a change of a folder, lets `change` happen, and checks what is told of it. */
-async function expectChanges(
-  t: Test,
-  client: SimClient,
-  fileId: FileId,
-  change: () => Promise<unknown>,
-  expected: readonly string[],
-): Promise<void> {
-  const answer = client.request(notifyRequest(fileId, NOTIFY_FILTER_ALL, WATCH_TREE))
-  await settled()
-  await change()
-  const changes = changesIn(outputOf(await answer).output)
-  // The first answer comes with the first change; the others are kept for the next request.
-  while (changes.length < expected.length) {
-    changes.push(
-      ...changesIn(
-        outputOf(await client.request(notifyRequest(fileId, NOTIFY_FILTER_ALL, WATCH_TREE))).output,
-      ),
-    )
-  }
-  t.same(changes, expected)
-}
-
-function renameTo(name: string): Buffer {
-  return new Writer()
-    .u8(0)
-    .zeros(7)
-    .u64(0n)
-    .u32(name.length * 2)
-    .utf16(name)
-    .finish()
-}
-
-scene('changes', async (t, { anna, bert }) => {
-  const root = await openFolder(anna, '')
-  await make(bert, 'folder', DIRECTORY_FILE)
-  await expectChanges(t, anna, root, () => make(bert, 'folder\\new'), ['ADDED folder\\new'])
-  await expectChanges(
-    t,
-    anna,
-    root,
-    async () => {
-      const { fileId } = await bert.create({ name: 'folder\\new' })
-      await bert.setInfo(fileId, { fileInfoClass: FileInformationClass.Rename, input: renameTo('moved') })
-      await bert.close(fileId)
-    },
-    ['RENAMED_OLD_NAME folder\\new', 'RENAMED_NEW_NAME moved'],
-  )
-  await expectChanges(
-    t,
-    anna,
-    root,
-    async () => {
-      const { fileId } = await bert.create({ name: 'moved', desiredAccess: 0x102 })
-      const size = new Writer().size64(7).finish()
-      await bert.setInfo(fileId, { fileInfoClass: FileInformationClass.EndOfFile, input: size })
-      await bert.close(fileId)
-    },
-    ['MODIFIED moved'],
-  )
-  const { OVERWRITE } = CreateDisposition
-  const overwrite = async () =>
-    bert.close((await bert.create({ name: 'moved', createDisposition: OVERWRITE })).fileId)
-  await expectChanges(t, anna, root, overwrite, ['MODIFIED moved'])
-  await expectChanges(t, anna, root, () => make(bert, 'moved', DELETE_ON_CLOSE), ['REMOVED moved'])
-})
-
-scene('what is not of interest', async (t, { anna, bert }) => {
-  await make(anna, 'folder', DIRECTORY_FILE)
-  const shallow = await openFolder(anna, 'folder')
-  const directories = await openFolder(anna, '')
-  const one = anna.request(notifyRequest(shallow, NotifyFilter.FILE_NAME))
-  const two = anna.request(notifyRequest(directories, NotifyFilter.DIR_NAME, WATCH_TREE))
-  const [first, second] = [watch(one), watch(two)]
-  await make(bert, 'beside')
-  await make(bert, 'folder\\sub', DIRECTORY_FILE)
-  await settled()
-  t.notOk(first.done, 'beside it; a directory; not itself')
-  t.same(changesIn(outputOf(await two).output), ['ADDED folder\\sub'])
-  await make(bert, 'folder\\sub\\deep')
-  await settled()
-  t.notOk(first.done, 'deeper than asked')
-  await make(bert, 'folder\\here')
-  t.same(changesIn(outputOf(await one).output), ['ADDED here'])
-  t.ok(second.done)
-})
-
-scene('watches', async (t, { anna, bert }) => {
-  const root = await openFolder(anna, '')
-  const again = () => anna.request(notifyRequest(root, NotifyFilter.FILE_NAME))
-  const waiting = again()
-  await settled()
-  t.equal((await again()).status, Status.INSUFFICIENT_RESOURCES, 'a second one on the same open')
-  await make(bert, 'one')
-  t.equal((await waiting).status, SUCCESS)
-  await make(bert, 'two')
-  await make(bert, 'three')
-  t.same(changesIn(outputOf(await again()).output), ['ADDED two', 'ADDED three'], 'kept between requests')
-  const small = anna.request(notifyRequest(root, NotifyFilter.FILE_NAME, { outputBufferLength: 16 }))
-  await make(bert, 'a name that does not fit')
-  t.equal((await small).status, Status.NOTIFY_ENUM_DIR)
-  for (let index = 0; index < 600; index++) await make(bert, `many-${index}`)
-  t.equal((await again()).status, Status.NOTIFY_ENUM_DIR, 'too many to keep')
-  const closing = again()
-  await settled()
-  t.equal(await anna.close(root), SUCCESS)
-  t.equal((await closing).status, Status.NOTIFY_CLEANUP)
-
-  const file = await anna.create({ name: 'file' })
-  t.equal((await anna.request(notifyRequest(file.fileId, 1))).status, INVALID_PARAMETER)
-  const blind = await anna.create({ name: '', desiredAccess: FileAccess.READ_ATTRIBUTES })
-  t.equal((await anna.request(notifyRequest(blind.fileId, 1))).status, Status.ACCESS_DENIED)
-})
-
-scene('a watched folder that is renamed', async (t, { anna, bert }) => {
-  await make(bert, 'before', DIRECTORY_FILE)
-  const folder = await openFolder(anna, 'before')
-  const mover = await bert.create({ name: 'before', ...DIRECTORY })
-  const waiting = anna.request(notifyRequest(folder, NOTIFY_FILTER_ALL))
-  const rename = { fileInfoClass: FileInformationClass.Rename, input: renameTo('after') }
-  t.equal(await bert.setInfo(mover.fileId, rename), SUCCESS)
-  await make(bert, 'after\\new')
-  t.same(changesIn(outputOf(await waiting).output), ['ADDED new'])
 })

@@ -14,12 +14,14 @@ import {
 } from '../../messages/create.ts'
 import { Dialect } from '../../messages/dialects.ts'
 import { fail, type Outcome, ok } from '../../outcome.ts'
+import { nameFilter } from '../../state/change-bus.ts'
 import type { Open } from '../../state/open.ts'
 import { isFull } from '../../state/usage.ts'
 import { Status } from '../../status.ts'
 import { whenBroken } from '../caching.ts'
 import { closeOpen } from '../close-open.ts'
 import { attributeFieldsOf, baseNameOf } from '../describe.ts'
+import { noteEntry, noteModified, noteStream } from '../notes.ts'
 import { applyToNewFile } from './apply.ts'
 import { answerContexts, type RequestedContexts, readContexts } from './contexts.ts'
 import { type RequestedLease, refuseLease, requestedLease } from './lease.ts'
@@ -96,7 +98,7 @@ async function complete(
   }
   if (isTreeGone(context)) return dropOpened(context, opened)
   const open = register(context, request, opened, opened.stream)
-  publishCreation(context, opened)
+  publishCreation(context, open, opened)
   try {
     const applied = await applyToNewFile(opened, request, contexts, hasCompression(context))
     // The client may be gone by now: what it cached no one could break.
@@ -150,14 +152,20 @@ function register(context: CommandContext, request: CreateRequest, opened: Opene
 }
 
 /** Those who watch the directory learn of a new entry, or of one that was emptied. */
-function publishCreation({ server }: CommandContext, { claim, createAction, stat }: OpenedFile): void {
-  const { root, path } = claim.shared
-  if (createAction !== CreateAction.OPENED) server.oplocks.entryChanged({ root, path }, claim.shared)
-  if (createAction === CreateAction.CREATED) {
-    const filter = stat.type === 'directory' ? NotifyFilter.DIR_NAME : NotifyFilter.FILE_NAME
-    server.changes.publish(root, path, NotifyAction.ADDED, filter)
-  } else if (createAction !== CreateAction.OPENED) {
-    server.changes.publish(root, path, NotifyAction.MODIFIED, NotifyFilter.SIZE | NotifyFilter.LAST_WRITE)
+function publishCreation({ server }: CommandContext, open: Open, { createAction }: OpenedFile): void {
+  if (createAction === CreateAction.OPENED) return
+  if (createAction !== CreateAction.CREATED) open.file.node.node.times.settle()
+  const isNew = createAction === CreateAction.CREATED
+  if (open.file.stream !== '') {
+    server.oplocks.entryChanged(open.file.shared, open.file.shared)
+    const { STREAM_NAME, STREAM_SIZE, STREAM_WRITE } = NotifyFilter
+    const action = isNew ? NotifyAction.ADDED_STREAM : NotifyAction.MODIFIED_STREAM
+    noteStream(server, open, open.file.stream, action, isNew ? STREAM_NAME : STREAM_SIZE | STREAM_WRITE)
+  } else if (isNew) {
+    const filter = nameFilter(open.isDirectory)
+    noteEntry(server, open, { path: open.file.shared.path, action: NotifyAction.ADDED, filter })
+  } else {
+    noteModified(server, open, NotifyFilter.SIZE | NotifyFilter.LAST_WRITE | NotifyFilter.ATTRIBUTES)
   }
 }
 
@@ -168,13 +176,14 @@ function responseTo(
   contexts: RequestedContexts,
   { oplockLevel, stat, lease }: Granted,
 ): CreateResponse {
-  const { connection, treeConnect } = context
+  const { connection, server, treeConnect } = context
+  const shown = opened.claim.node.node.times.shown(stat, server.environment.now())
   const isLink = stat.type === 'symlink' && connection.dialect >= Dialect.SMB_3_0
   return {
     oplockLevel,
     flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
     createAction: opened.createAction,
-    ...attributeFieldsOf(stat, treeConnect.share, baseNameOf(open.pathName)),
+    ...attributeFieldsOf(shown, treeConnect.share, baseNameOf(open.pathName)),
     fileId: open.fileId,
     createContexts: answerContexts(contexts, stat, opened.maximalAccess, lease),
   }

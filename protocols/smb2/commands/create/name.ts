@@ -9,6 +9,9 @@ const MAXIMUM_PATH_UNITS = 32_760
 const TYPE_DATA = '$DATA'
 const TYPE_INDEX = '$INDEX_ALLOCATION'
 
+/** Windows takes '\\' alone; Samba takes '/' too, and smbtorture and some libraries count on that. */
+const SEPARATORS = /[\\/]/
+
 export interface ParsedName {
   /** Components separated by '/', as storage wants them; '' for the share's root. */
   readonly path: string
@@ -24,20 +27,35 @@ export function parseName(name: string): ParsedName | NtStatus {
   // 3.3.5.9: a name that begins with a separator is not relative to the share.
   if (name.startsWith('\\')) return Status.INVALID_PARAMETER
   if (name.length > MAXIMUM_PATH_UNITS) return Status.OBJECT_NAME_INVALID
-  const components = name.split('\\')
-  const last = components.pop() as string
+  const components = resolveUpward(name.split(SEPARATORS))
+  if (components === undefined) return Status.OBJECT_PATH_SYNTAX_BAD
+  const last = components.pop() ?? ''
+  if (last === '' && components.length === 0) return { path: '', stream: '', unnamedType: undefined }
   const colon = last.indexOf(':')
   const fileName = colon < 0 ? last : last.slice(0, colon)
   for (const component of components) {
-    if (component === '.' || component === '..') return Status.OBJECT_PATH_SYNTAX_BAD
+    if (component === '.') return Status.OBJECT_PATH_SYNTAX_BAD
     if (componentError(component) !== undefined) return Status.OBJECT_NAME_INVALID
   }
-  if (fileName === '..' || fileName === '.') return Status.OBJECT_PATH_SYNTAX_BAD
+  if (fileName === '.') return Status.OBJECT_PATH_SYNTAX_BAD
   // ':stream' alone is a stream of the root directory.
   const isRootStream = fileName === '' && components.length === 0 && colon === 0
   if (!isRootStream && componentError(fileName) !== undefined) return Status.OBJECT_NAME_INVALID
   const path = isRootStream ? '' : [...components, fileName].join('/')
   return colon < 0 ? { path, stream: '', unnamedType: undefined } : withStream(path, last.slice(colon + 1))
+}
+
+/**
+ * `a\\..\\b` is `b`, whether `a` exists or not: clients do this themselves, but smbtorture leaves it to the server.
+ * @returns undefined when it leads out of the share
+ */
+function resolveUpward(components: readonly string[]): string[] | undefined {
+  const resolved: string[] = []
+  for (const component of components) {
+    if (component !== '..') resolved.push(component)
+    else if (resolved.pop() === undefined) return undefined
+  }
+  return resolved
 }
 
 /** What follows the first colon: `stream`, `stream:$DATA`, `:$DATA` or `:$INDEX_ALLOCATION`. */

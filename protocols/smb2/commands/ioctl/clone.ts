@@ -6,9 +6,11 @@ import { FileAccess } from '../../fscc/access.ts'
 import { type DuplicateExtents, decodeDuplicateExtents } from '../../messages/ioctl/file-ranges.ts'
 import { fail } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
+import type { Server } from '../../state/server.ts'
 import { Status } from '../../status.ts'
 import { changing } from '../caching.ts'
 import { fitsInFile } from '../file-range.ts'
+import { noteWrite } from '../notes.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 export const duplicateExtents: IoctlHandler = {
@@ -30,14 +32,19 @@ export const duplicateExtents: IoctlHandler = {
     }
     source.hold()
     try {
-      return await changing(server, open, () => shareBlocks(source, open, clone))
+      return await changing(server, open, () => shareBlocks(server, source, open, clone))
     } finally {
       source.letGo()
     }
   },
 }
 
-async function shareBlocks(source: Open, target: Open, clone: DuplicateExtents): Promise<IoctlOutcome> {
+async function shareBlocks(
+  server: Server,
+  source: Open,
+  target: Open,
+  clone: DuplicateExtents,
+): Promise<IoctlOutcome> {
   const from = await source.file.handle.stat()
   const to = await target.file.handle.stat()
   const refusal = check(from, to, clone)
@@ -47,6 +54,7 @@ async function shareBlocks(source: Open, target: Open, clone: DuplicateExtents):
   if (length <= 0) return done()
   const range = { offset: Number(clone.sourceFileOffset), length }
   await target.file.handle.cloneFrom(source.file.handle, range, Number(clone.targetFileOffset))
+  noteWrite(server, target)
   return done()
 }
 

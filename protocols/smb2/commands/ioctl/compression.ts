@@ -3,6 +3,7 @@
 import { Reader } from '../../../wire/reader.ts'
 import { Writer } from '../../../wire/writer.ts'
 import { FileAccess } from '../../fscc/access.ts'
+import { NotifyFilter } from '../../fscc/notify.ts'
 import {
   CompressionFormat,
   decodeCompressionState,
@@ -10,6 +11,7 @@ import {
 } from '../../messages/ioctl/compression.ts'
 import { fail } from '../../outcome.ts'
 import { Status } from '../../status.ts'
+import { noteModified } from '../notes.ts'
 import { done, type IoctlHandler } from './handler.ts'
 
 const COMPRESSION_STATE_BYTES = 2
@@ -28,7 +30,7 @@ export const getCompression: IoctlHandler = {
 
 export const setCompression: IoctlHandler = {
   on: 'file',
-  async run({ open, treeConnect }, request) {
+  async run({ open, server, treeConnect }, request) {
     if (!open.grants(FileAccess.WRITE_DATA)) return fail(Status.ACCESS_DENIED)
     if (request.input.length < COMPRESSION_STATE_BYTES) return fail(Status.INVALID_PARAMETER)
     const state = decodeCompressionState(new Reader(request.input))
@@ -39,6 +41,7 @@ export const setCompression: IoctlHandler = {
       return wanted ? fail(Status.NOT_SUPPORTED) : done()
     }
     await open.file.handle.setCompressed(wanted)
+    noteModified(server, open, NotifyFilter.ATTRIBUTES)
     return done()
   },
 }

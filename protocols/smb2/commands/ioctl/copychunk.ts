@@ -18,6 +18,7 @@ import type { Open } from '../../state/open.ts'
 import { type NtStatus, Status } from '../../status.ts'
 import { changing } from '../caching.ts'
 import { fitsInFile, isLockedForRead, isLockedForWrite } from '../file-range.ts'
+import { noteWrite } from '../notes.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 /** 3.3.3: ServerSideCopyMaxNumberofChunks, -MaxChunkSize and -MaxDataSize, as Windows has them. */
@@ -81,6 +82,7 @@ async function runCopychunk(
   try {
     return await changing(context.server, target, () => copyChunks(source, target, copy.chunks))
   } finally {
+    noteWrite(context.server, target)
     source.letGo()
   }
 }

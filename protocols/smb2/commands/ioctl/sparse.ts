@@ -4,6 +4,7 @@ import { type ByteRange, DosAttribute } from '../../../../storage/file-system.ts
 import { Reader } from '../../../wire/reader.ts'
 import { Writer } from '../../../wire/writer.ts'
 import { FileAccess } from '../../fscc/access.ts'
+import { NotifyFilter } from '../../fscc/notify.ts'
 import {
   decodeAllocatedRange,
   decodeSetSparse,
@@ -14,13 +15,14 @@ import { fail } from '../../outcome.ts'
 import { Status } from '../../status.ts'
 import { changing } from '../caching.ts'
 import { fitsInFile, isLockedForWrite } from '../file-range.ts'
+import { noteModified, noteWrite } from '../notes.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 const RANGE_BYTES = 16
 
 export const setSparse: IoctlHandler = {
   on: 'file',
-  async run({ open }, request) {
+  async run({ open, server }, request) {
     const { WRITE_DATA, WRITE_ATTRIBUTES, APPEND_DATA } = FileAccess
     if (!open.grantsAny(WRITE_DATA | WRITE_ATTRIBUTES | APPEND_DATA)) return fail(Status.ACCESS_DENIED)
     if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
@@ -29,7 +31,9 @@ export const setSparse: IoctlHandler = {
     if (open.file.stream !== '') return done()
     const { dosAttributes } = await open.file.handle.stat()
     const wanted = sparse ? dosAttributes | DosAttribute.sparse : dosAttributes & ~DosAttribute.sparse
-    if (wanted !== dosAttributes) await open.file.handle.change({ dosAttributes: wanted })
+    if (wanted === dosAttributes) return done()
+    await open.file.handle.change({ dosAttributes: wanted })
+    noteModified(server, open, NotifyFilter.ATTRIBUTES)
     return done()
   },
 }
@@ -46,7 +50,9 @@ export const setZeroData: IoctlHandler = {
     }
     if (isLockedForWrite(open, fileOffset, length)) return fail(Status.FILE_LOCK_CONFLICT)
     const range = { offset: Number(fileOffset), length: Number(length) }
-    if (length > 0n) await changing(server, open, () => open.file.handle.zeroRange(range))
+    if (length === 0n) return done()
+    await changing(server, open, () => open.file.handle.zeroRange(range))
+    noteWrite(server, open)
     return done()
   },
 }
