@@ -1,0 +1,71 @@
+/** Sends and receives mDNS messages on one link (RFC 6762 3 and 11): bonjour-service's socket side, for one socket that we made. */
+
+import bonjour from 'bonjour-service'
+import type { Family, Link } from '../network/link.ts'
+import { openMulticastSocket } from '../network/multicast-socket.ts'
+import type { EchoFilter } from './echo.ts'
+import { MDNS_PORT, type Packet, type Sender } from './packet.ts'
+
+const GROUPS = { 4: '224.0.0.251', 6: 'ff02::fb' } as const
+const HOPS = 255
+
+/** What a responder needs of the network; a test brings its own. */
+export interface Transport {
+  /** Calls back for every message but our own, decoded. */
+  listen(receive: (packet: Packet, sender: Sender) => void): void
+  /** Resolves when the system has taken it; what it refuses is lost, as any datagram may be. */
+  send(kind: 'query' | 'response', packet: Partial<Packet>, to?: Sender): Promise<void>
+  close(): Promise<void>
+}
+
+/** The part of multicast-dns that bonjour-service keeps to itself; its types call it `any`. */
+interface MulticastDns {
+  on(event: 'packet', listener: (packet: Packet, sender: Sender) => void): void
+  on(event: 'warning' | 'error', listener: (error: Error) => void): void
+  removeAllListeners(event: 'query'): void
+  query(packet: object, to: Sender | null, done: () => void): void
+  query(packet: object, type: undefined, to: Sender | null, done: (error?: Error | null) => void): void
+  respond(packet: object, to: Sender | null, done: (error?: Error | null) => void): void
+}
+
+/**
+ * One `Bonjour` for each link and family: the package joins the group and answers on one interface only, so each gets a
+ * socket of its own. It keeps framing, coding and sending; its own answers are taken off, because they know no known-answer
+ * suppression, no unicast questions, no waits and no conflicts (responder.ts has them), and its registry, because to stop
+ * one service there withdraws the host's addresses.
+ *
+ * @throws NodeJS.ErrnoException when the port cannot be bound
+ */
+export async function openTransport(link: Link, family: Family, echoes: EchoFilter): Promise<Transport> {
+  const group = GROUPS[family]
+  const socket = await openMulticastSocket({ link, family, port: MDNS_PORT, group, hops: HOPS })
+  const options = {
+    socket,
+    bind: false,
+    multicast: false,
+    type: family === 4 ? 'udp4' : 'udp6',
+    port: MDNS_PORT,
+    ip: family === 4 ? group : `${group}%${link.name}`,
+    interface: link.name,
+  }
+  const service = new bonjour.Bonjour(options as object, () => undefined)
+  const { mdns } = (service as unknown as { readonly server: { readonly mdns: MulticastDns } }).server
+  mdns.removeAllListeners('query')
+  // What cannot be decoded is dropped, whoever sent it.
+  mdns.on('warning', () => undefined)
+  mdns.on('error', () => undefined)
+  return {
+    listen: (receive) =>
+      mdns.on('packet', (packet, sender) => {
+        if (!echoes.isEcho(packet)) receive(packet, sender)
+      }),
+    send: (kind, packet, to) =>
+      new Promise((resolve) => {
+        echoes.sent(packet)
+        const done = (): void => resolve()
+        if (kind === 'query') mdns.query({ ...packet }, undefined, to ?? null, done)
+        else mdns.respond({ ...packet }, to ?? null, done)
+      }),
+    close: () => new Promise((resolve) => service.destroy(() => resolve())),
+  }
+}
