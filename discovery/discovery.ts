@@ -7,7 +7,7 @@ import { type Offer, servicesOf, unannouncedShares } from './services.ts'
 import { WsdAdvertiser } from './wsd/advertiser.ts'
 
 /** Windows connects to this port and no other. */
-const WINDOWS_SMB_PORT = 445
+export const WINDOWS_SMB_PORT = 445
 
 export interface DiscoveryOptions {
   readonly environment: Environment

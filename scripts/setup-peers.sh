@@ -11,7 +11,8 @@ SHARED=${POOLHOUSE_SHARED:-$PROJECT/../shared}
 
 # The clients, the control (smbd) that the benchmark also compares with, and file systems for smbtorture's shares.
 PACKAGES=(smbclient samba samba-testsuite samba-vfs-modules rclone python3-impacket
-    xfsprogs btrfs-progs attr acl util-linux mount)
+    xfsprogs btrfs-progs attr acl util-linux mount
+    avahi-daemon avahi-utils wsdd dbus iproute2)
 
 say() { printf 'setup-peers: %s\n' "$*"; }
 die() { say "$*" >&2; exit 1; }
@@ -31,16 +32,18 @@ install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     local apt=(apt-get -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
     "${apt[@]}" update
-    local had_samba=0
-    installed samba && had_samba=1
+    local services=()
+    installed samba || services+=(smbd nmbd winbind samba-ad-dc)
+    installed avahi-daemon || services+=(avahi-daemon.socket avahi-daemon.service)
+    installed wsdd || services+=(wsdd)
     forbid_services
     "${apt[@]}" install -y --no-install-recommends "${missing[@]}"
-    if [ $had_samba = 0 ] && command -v systemctl >/dev/null; then
-        systemctl disable --quiet smbd nmbd winbind samba-ad-dc 2>/dev/null || true
+    if [ ${#services[@]} -gt 0 ] && command -v systemctl >/dev/null; then
+        systemctl disable --quiet "${services[@]}" 2>/dev/null || true
     fi
 }
 
-# Only the programs are wanted: Samba's own services would take port 445.
+# Only the programs are wanted: Samba's own services would take port 445, wsdd's would announce this machine.
 forbid_services() {
     [ ! -e /usr/sbin/policy-rc.d ] || return 0
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT

@@ -116,17 +116,15 @@ export class MdnsAdvertiser {
   async #putLink(key: string, link: Link, family: Family): Promise<void> {
     const known = this.#entries.get(key)
     if (known !== undefined && JSON.stringify(known.link) === JSON.stringify(link)) return
+    const { open = openTransport, log } = this.#options
     try {
-      const transport = await (this.#options.open ?? openTransport)(link, family, this.#echoes)
+      const transport = await open({ link, family, echoes: this.#echoes, log })
       if (this.#stopped) return await transport.close()
       const isClaimed = known?.responder.isClaimed ?? false
       await known?.responder.stop(this.#zoneOf(link))
       this.#entries.set(key, { link, responder: this.#respondOn(link, transport, isClaimed) })
     } catch (error) {
-      this.#options.log(
-        'warn',
-        `mDNS: not announced on ${link.name} (IPv${family}): ${(error as Error).message}`,
-      )
+      log('warn', `mDNS: not announced on ${link.name} (IPv${family}): ${(error as Error).message}`)
     }
   }
 

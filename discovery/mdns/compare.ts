@@ -15,30 +15,38 @@ export function sameName(one: string, other: string): boolean {
   return nameKey(one) === nameKey(other)
 }
 
-/** The data as it is on the wire, names uncompressed; with the type it makes records comparable. */
+/**
+ * The data as it is on the wire, names uncompressed; with the type it makes records comparable. Of types that we never have,
+ * any form that differs when the data do.
+ */
 export function rdata({ type, data }: ResourceRecord): Buffer {
   if (Buffer.isBuffer(data)) return data
-  if (data === undefined) return Buffer.alloc(0)
-  if (typeof data === 'string') return textData(type, data)
-  if ('target' in data) return serverData(data)
-  if ('nextDomain' in data) return Buffer.from(JSON.stringify(data))
-  const strings = data.length === 0 ? [Buffer.alloc(0)] : data
-  return Buffer.concat(strings.map((text) => Buffer.concat([Buffer.of(text.length), text])))
-}
-
-function textData(type: string, data: string): Buffer {
-  if ((type === 'A' || type === 'AAAA') && ipaddr.isValid(data)) {
+  if (type === 'TXT' && isStrings(data)) return stringsBytes(data)
+  if (type === 'SRV' && isServer(data)) return serverBytes(data)
+  if (type === 'PTR' && typeof data === 'string') return nameBytes(data)
+  if ((type === 'A' || type === 'AAAA') && typeof data === 'string' && ipaddr.isValid(data)) {
     return Buffer.from(ipaddr.parse(data).toByteArray())
   }
-  return nameBytes(data)
+  return Buffer.from(JSON.stringify(data) ?? '')
 }
 
-function serverData({
-  priority = 0,
-  weight = 0,
-  port,
-  target,
-}: Extract<RecordData, { target: string }>): Buffer {
+function isStrings(data: RecordData | undefined): data is readonly Buffer[] {
+  return Array.isArray(data) && data.every((each) => Buffer.isBuffer(each))
+}
+
+/** One empty string stands for none: RFC 6763 6.1. */
+function stringsBytes(data: readonly Buffer[]): Buffer {
+  const strings = data.length === 0 ? [Buffer.alloc(0)] : data
+  return Buffer.concat(strings.flatMap((text) => [Buffer.of(text.length), text]))
+}
+
+type ServerData = Extract<RecordData, { target: string }>
+
+function isServer(data: RecordData | undefined): data is ServerData {
+  return typeof data === 'object' && data !== null && 'target' in data && 'port' in data
+}
+
+function serverBytes({ priority = 0, weight = 0, port, target }: ServerData): Buffer {
   const head = Buffer.alloc(SRV_HEAD_BYTES)
   head.writeUInt16BE(priority)
   head.writeUInt16BE(weight, 2)

@@ -71,7 +71,7 @@ export class Responder {
       isOnLink: (address) => isOnLink(link, address),
     })
     transport.listen((packet, sender) => this.#receive(packet, sender))
-    if (options.isClaimed) this.#becomeAnnounced()
+    if (options.isClaimed) this.#announce()
     else this.#prober.start(this.#zone)
   }
 
@@ -83,7 +83,7 @@ export class Responder {
     const isNewName = [...zone.uniqueNames].some((name) => !before.uniqueNames.has(name))
     if (this.#state === 'announced') void this.#withdraw(before, zone)
     if (this.#state === 'probing' || isNewName) this.#probe(0)
-    else this.#becomeAnnounced()
+    else this.#announce()
   }
 
   /** Hands the host's addresses over to another responder of this machine: no goodbye, they stay true. */
@@ -102,7 +102,7 @@ export class Responder {
 
   /** Says all again: what others remember may be out of date. */
   announceAgain(): void {
-    if (this.#state === 'announced') this.#becomeAnnounced()
+    if (this.#state === 'announced') this.#announce()
   }
 
   /** Claims the names of another zone, waiting first, in milliseconds. */
@@ -142,9 +142,13 @@ export class Responder {
   }
 
   #becomeAnnounced(): void {
+    this.#announce()
+    this.#options.events.claimed()
+  }
+
+  #announce(): void {
     this.#prober.stop()
     this.#timers.cancelAll()
-    const isNews = this.#state !== 'announced'
     this.#state = 'announced'
     let sent = 0
     const announce = (): void => {
@@ -156,7 +160,6 @@ export class Responder {
       if (next !== undefined) this.#timers.after(next, announce)
     }
     announce()
-    if (isNews) this.#options.events.claimed()
   }
 
   /** RFC 6762 10.1, for records that are not in the new zone. */

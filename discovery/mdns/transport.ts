@@ -1,6 +1,8 @@
 /** Sends and receives mDNS messages on one link (RFC 6762 3 and 11): bonjour-service's socket side, for one socket that we made. */
 
+import type { Socket } from 'node:dgram'
 import bonjour from 'bonjour-service'
+import type { Log } from '../environment.ts'
 import type { Family, Link } from '../network/link.ts'
 import { openMulticastSocket } from '../network/multicast-socket.ts'
 import type { EchoFilter } from './echo.ts'
@@ -28,17 +30,32 @@ interface MulticastDns {
   respond(packet: object, to: Sender | null, done: (error?: Error | null) => void): void
 }
 
+export interface TransportOptions {
+  readonly link: Link
+  readonly family: Family
+  readonly echoes: EchoFilter
+  readonly log: Log
+}
+
 /**
- * One `Bonjour` for each link and family: the package joins the group and answers on one interface only, so each gets a
- * socket of its own. It keeps framing, coding and sending; its own answers are taken off, because they know no known-answer
- * suppression, no unicast questions, no waits and no conflicts (responder.ts has them), and its registry, because to stop
- * one service there withdraws the host's addresses.
- *
+ * Opens the socket of one link and family.
  * @throws NodeJS.ErrnoException when the port cannot be bound
  */
-export async function openTransport(link: Link, family: Family, echoes: EchoFilter): Promise<Transport> {
+export async function openTransport(options: TransportOptions): Promise<Transport> {
+  const { link, family } = options
   const group = GROUPS[family]
   const socket = await openMulticastSocket({ link, family, port: MDNS_PORT, group, hops: HOPS })
+  return transportOver(socket, options)
+}
+
+/**
+ * A transport on a socket that is bound and has joined. One `Bonjour` for each link and family: the package joins the
+ * group and answers on one interface only, so each gets a socket of its own. It keeps framing, coding and sending; its own
+ * answers are taken off, because they know no known-answer suppression, no unicast questions, no waits and no conflicts
+ * (responder.ts has them), and its registry is left alone, because to stop one service there withdraws the host's addresses.
+ */
+export function transportOver(socket: Socket, { link, family, echoes, log }: TransportOptions): Transport {
+  const group = GROUPS[family]
   const options = {
     socket,
     bind: false,
@@ -57,7 +74,12 @@ export async function openTransport(link: Link, family: Family, echoes: EchoFilt
   return {
     listen: (receive) =>
       mdns.on('packet', (packet, sender) => {
-        if (!echoes.isEcho(packet)) receive(packet, sender)
+        try {
+          if (!echoes.isEcho(packet)) receive(packet, sender)
+        } catch (error) {
+          // Whoever is on the link can send anything: a bug of ours must not end the server.
+          log('warn', `bug: mDNS message of ${sender.address} not understood`, { error })
+        }
       }),
     send: (kind, packet, to) =>
       new Promise((resolve) => {

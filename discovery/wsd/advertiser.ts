@@ -118,7 +118,7 @@ export class WsdAdvertiser {
       const responder = new WsdResponder({
         environment,
         log,
-        datagrams: await openDatagrams(link, family),
+        datagrams: await openDatagrams(link, family, log),
         limit: this.#limit,
         device: () => this.#device(),
         metadataAddress: `http://${host}:${METADATA_PORT}${path}`,
@@ -158,13 +158,21 @@ function usedAddress(link: Link, family: Family): LinkAddress | undefined {
   return family === 4 ? addresses[0] : addresses.find((address) => address.isLinkLocal)
 }
 
-async function openDatagrams(link: Link, family: Family): Promise<Datagrams> {
+async function openDatagrams(link: Link, family: Family, log: Log): Promise<Datagrams> {
   const group = GROUPS[family]
   const socket = await openMulticastSocket({ link, family, port: DISCOVERY_PORT, group, hops: HOPS })
   socket.on('error', () => undefined)
   const target = family === 4 ? group : `${group}%${link.name}`
   return {
-    listen: (receive) => void socket.on('message', receive),
+    listen: (receive) =>
+      void socket.on('message', (bytes, sender) => {
+        try {
+          receive(bytes, sender)
+        } catch (error) {
+          // Whoever is on the link can send anything: a bug of ours must not end the server.
+          log('warn', `bug: WS-Discovery message of ${sender.address} not understood`, { error })
+        }
+      }),
     // A datagram that the system refuses is lost, as any may be: it is repeated.
     send: (bytes, to) =>
       socket.send(bytes, to?.port ?? DISCOVERY_PORT, to?.address ?? target, () => undefined),

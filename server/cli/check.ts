@@ -15,6 +15,7 @@ import {
 import { readAccounts } from '../accounts/store.ts'
 import { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
+import { probeDiscovery } from '../probe/discovery-probe.ts'
 import { describeFault, probeAs, probeFolder } from '../probe/share-probe.ts'
 import { notBuilt, servedShares } from '../serve/not-built.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
@@ -72,6 +73,7 @@ export async function examine(configuration: Configuration, isRoot: boolean): Pr
   if (read.ok && accounts.length === 0 && configuration.source !== undefined && !configuration.smb.guest) {
     findings.push({ severity: 'warning', message: 'there are no accounts; add one: poolhouse user add NAME' })
   }
+  findings.push(...probeDiscovery(configuration))
   for (const share of servedShares(configuration)) {
     for (const finding of await examineShare(share, accounts, users, isRoot)) {
       findings.push({ ...finding, share: share.name })

@@ -134,6 +134,9 @@ function announce(
 ): void {
   for (const { protocol, address } of running.listeners) print(context, `listening ${protocol} ${address}`)
   if (statusUrl !== undefined) print(context, `listening status ${statusUrl}`)
+  for (const { protocol, name, links } of running.announcements()) {
+    if (links.length > 0) print(context, `announcing ${protocol} ${name} on ${links.join(', ')}`)
+  }
   for (const { name, path } of running.shares()) print(context, `share ${name} ${path}`)
   const address = running.listeners.find((listener) => listener.protocol === 'smb')?.address
   if (!user || address === undefined) return

@@ -51,6 +51,11 @@ export function isUnspecified(host: string): boolean {
   return ipaddr.isValid(host) && ipaddr.process(host).range() === 'unspecified'
 }
 
+/** Whether both are addresses of the same version of IP. */
+export function sameFamily(one: string, other: string): boolean {
+  return ipaddr.parse(one).kind() === ipaddr.parse(other).kind()
+}
+
 /** Reads one address or a CIDR range, version 4 or 6. @returns undefined for anything else */
 export function parseAddressRange(value: unknown): AddressRange | undefined {
   if (typeof value !== 'string') return undefined

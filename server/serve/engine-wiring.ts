@@ -1,7 +1,7 @@
 /** The composition root: configuration, accounts, storage, protocols and transport become one running server. */
 
 import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
-import type { LogLevel, Server, Share } from '../../protocols/smb2/state/server.ts'
+import type { Log, LogLevel, Server, Share } from '../../protocols/smb2/state/server.ts'
 import { BufferPool } from '../../protocols/transport/buffer-pool.ts'
 import { createEnvironment } from '../../protocols/transport/environment.ts'
 import { DIRECT_TCP } from '../../protocols/transport/framer.ts'
@@ -11,6 +11,7 @@ import { createPosixFileSystem } from '../../storage/posix/file-system.ts'
 import { createWorkerPool, type WorkerPool } from '../../storage/posix/worker-pool.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import type { ServerUsage } from '../status/server-status.ts'
+import { type ServerDiscovery, startServerDiscovery } from './discovery.ts'
 import { servedShares } from './not-built.ts'
 import type { RunningServer, StartOptions, StartServer } from './running-server.ts'
 import { serverGuid } from './server-guid.ts'
@@ -55,14 +56,16 @@ async function start(options: StartOptions, storage: ShareStorage): Promise<Runn
   const { configuration, log } = options
   const environment = createEnvironment()
   const pool = new BufferPool()
+  const guid = await serverGuid(configuration.server.stateDir)
+  const logTo: Log = (level, message, details) => logAs(log, level, message, details)
   const server = createSmbServer({
     configuration,
-    serverGuid: await serverGuid(configuration.server.stateDir),
+    serverGuid: guid,
     environment,
     payloads: pool,
     sources: options,
     shares: await makeShares(configuration, options, storage),
-    log: (level, message, details) => logAs(log, level, message, details),
+    log: logTo,
   })
   const listener = await listen({
     addresses: configuration.smb.enabled ? configuration.smb.listen : [],
@@ -73,7 +76,15 @@ async function start(options: StartOptions, storage: ShareStorage): Promise<Runn
     maximumConnectionsPerAddress: configuration.smb.maxConnectionsPerAddress,
     onError: (message) => log.warn(message),
   })
-  return runningServer(options, storage, server, listener)
+  const smbAddresses = listener.addresses
+  const discovery = await startServerDiscovery({
+    configuration,
+    smbAddresses,
+    serverGuid: guid,
+    environment,
+    log: logTo,
+  })
+  return runningServer(options, storage, server, listener, discovery)
 }
 
 function logAs(
@@ -117,25 +128,30 @@ function runningServer(
   storage: ShareStorage,
   server: Server,
   listener: Listener,
+  discovery: ServerDiscovery,
 ): RunningServer {
   let served = servedShares(options.configuration)
   return {
     listeners: listener.addresses.map((address) => ({ protocol: 'smb', address })),
+    announcements: () => discovery.announcements(),
     shares: () => served.map(({ name, path }) => ({ name, path: path ?? '' })),
     async reload(configuration) {
       const shares = await makeShares(configuration, options, storage)
       server.shareList = shareList(shares)
       served = servedShares(configuration)
+      discovery.update(configuration)
     },
     status: () => smbStatus(server),
     usage: () => usage(options, server, listener),
     closeSession: (id) => closeSessionById(server, id),
     closeFile: (id) => closeFileById(server, id),
     async close() {
+      // The first goodbye is on the wire before a connection is closed; its repetitions need not be waited for before.
+      const goodbye = discovery.close()
       await listener.close()
       const sessions = Array.from(server.globalSessionTable.values())
       await Promise.all(sessions.map((session) => tearDownSession(server, session)))
-      await storage.close()
+      await Promise.all([storage.close(), goodbye])
     },
   }
 }

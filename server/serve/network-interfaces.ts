@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import ipaddr from 'ipaddr.js'
 import type { NetworkInterface } from '../../protocols/smb2/state/server.ts'
-import { isUnspecified, type ListenAddress } from '../config/addresses.ts'
+import { isUnspecified, type ListenAddress, sameFamily } from '../config/addresses.ts'
 
 /** Where Linux tells of its interfaces; elsewhere nothing is there. */
 const SYSTEM_INTERFACES = '/sys/class/net'
@@ -35,10 +35,7 @@ export function hostInterfaces(listen: readonly ListenAddress[]): NetworkInterfa
 }
 
 function isListenedOn(address: string, listen: readonly ListenAddress[]): boolean {
-  return listen.some(
-    ({ host }) =>
-      host === address || (isUnspecified(host) && ipaddr.parse(host).kind() === ipaddr.parse(address).kind()),
-  )
+  return listen.some(({ host }) => host === address || (isUnspecified(host) && sameFamily(host, address)))
 }
 
 function isLinkLocal(address: string): boolean {

@@ -23,6 +23,14 @@ export interface RunningListener {
   readonly address: string
 }
 
+export interface RunningAnnouncement {
+  readonly protocol: 'mdns' | 'wsd'
+  /** As clients see it; another host may have had the configured one. */
+  readonly name: string
+  /** Interfaces. */
+  readonly links: readonly string[]
+}
+
 export interface RunningShare {
   readonly name: string
   /** Folder that is served. */
@@ -32,6 +40,8 @@ export interface RunningShare {
 /** A server that accepts clients. */
 export interface RunningServer {
   readonly listeners: readonly RunningListener[]
+  /** How other hosts find it, at this moment. */
+  announcements(): readonly RunningAnnouncement[]
   /** As of the last reload. */
   shares(): readonly RunningShare[]
   /** Takes over shares and users; sessions stay. Rejects when it cannot, and then nothing has changed. */
@@ -42,7 +52,7 @@ export interface RunningServer {
   closeSession(id: string): boolean
   /** @returns false when there is no such open */
   closeFile(id: string): boolean
-  /** Stops accepting, lets requests under way finish, flushes, disconnects. */
+  /** Says goodbye to the network, stops accepting, lets requests under way finish, flushes, disconnects. */
   close(): Promise<void>
 }
 

@@ -36,6 +36,11 @@ export const needs = {
   xfs: program('mkfs.xfs', 'xfsprogs'),
   btrfs: program('mkfs.btrfs', 'btrfs-progs'),
   qemu: program('qemu-system-x86_64', 'qemu-system-x86'),
+  avahi: program('avahi-daemon'),
+  avahiBrowse: program('avahi-browse', 'avahi-utils'),
+  dbus: program('dbus-daemon', 'dbus'),
+  wsdd: program('wsdd'),
+  ip: program('ip', 'iproute2'),
   impacket: {
     name: 'impacket (python3-impacket)',
     present: () => succeeds(python, ['-c', 'import impacket.examples.smbclient']),

@@ -29,6 +29,10 @@ export interface ServerOptions {
   readonly directory: string
   readonly accounts: readonly Account[]
   readonly shares: readonly Share[]
+  /** Keys of `[server]` beyond what every suite uses. */
+  readonly server?: Readonly<Record<string, TomlValue>>
+  /** A command in front of the server's: another network namespace. */
+  readonly prefix?: readonly string[]
   /** Keys of `[smb]` beyond what every suite uses. */
   readonly smb?: Readonly<Record<string, TomlValue>>
 }

@@ -52,7 +52,9 @@ async function startPoolhouse(options: ServerOptions, port: number): Promise<Ser
     )
   }
   const logFile = join(options.directory, 'server.log')
-  const child = spawn(command, ['serve', '--config', config, '--ready-fd', '3'], {
+  const serve = [command, 'serve', '--config', config, '--ready-fd', '3']
+  const [program = command, ...args] = [...(options.prefix ?? []), ...serve]
+  const child = spawn(program, args, {
     detached: true,
     cwd: options.directory,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
@@ -87,7 +89,7 @@ function configuration(options: ServerOptions, port: number): string {
     encryption: 'enabled',
     ...options.smb,
   }
-  const server = { name: 'interop', state_dir: join(options.directory, 'state') }
+  const server = { name: 'interop', state_dir: join(options.directory, 'state'), ...options.server }
   const tables = [
     table('[server]', server),
     table('[log]', { level: 'info', format: 'json' }),

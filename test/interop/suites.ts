@@ -1,6 +1,7 @@
 /** All interop suites, in the order in which they run: the quick ones first. */
 
 import { crowdSuite } from './crowd.ts'
+import { discoverySuite } from './discovery.ts'
 import { fuzzSuite } from './fuzz.ts'
 import { impacketSuite } from './impacket.ts'
 import { kernelSuite } from './kernel.ts'
@@ -13,6 +14,7 @@ import type { Suite } from './suite.ts'
 export const suites: readonly Suite[] = [
   crowdSuite,
   fuzzSuite,
+  discoverySuite,
   namesSuite,
   rcloneSuite,
   impacketSuite,

@@ -60,7 +60,12 @@ t.test('serve: lines, ready, status, closing, reload, stop', async (t) => {
   const server = await serveFake(t, cwd, ['--ready-fd', '3'])
   const lines = server.stdout().split('\n')
   t.match(lines, [/^listening smb 127\.0\.0\.1:\d+$/, /^listening status http:\/\/127\.0\.0\.1:\d+\/$/])
-  t.strictSame(lines.slice(2), [`share work ${join(cwd, 'work')}`, 'ready', ''])
+  t.strictSame(lines.slice(2), [
+    'announcing mdns ocean.local on eth0, eth1',
+    `share work ${join(cwd, 'work')}`,
+    'ready',
+    '',
+  ])
   t.equal((await server.readyPipe.toArray()).join(''), 'ready\n', 'and the descriptor is closed')
   t.match(server.stderr(), /not started as root: all clients act as the user this process runs as/)
   t.match(server.stderr(), /there are no accounts: nobody can log in/)

@@ -19,6 +19,7 @@ async function startServer({ configuration }: StartOptions): Promise<RunningServ
   let current: Configuration = configuration
   return {
     listeners: [{ protocol: 'smb', address: formatListenAddress({ host: listen.host, port }) }],
+    announcements: () => [{ protocol: 'mdns', name: 'ocean.local', links: ['eth0', 'eth1'] }],
     shares: () => servedShares(current),
     async reload(next) {
       if (next.shares.some((share) => share.name === 'refused'))

@@ -9,6 +9,7 @@ t.test('the status interface', async (t) => {
   const app = createStatusApi({
     running: {
       listeners: [],
+      announcements: () => [],
       shares: () => [{ name: 'gone', path: '/no/such/folder' }],
       reload: () => Promise.resolve(),
       status: () => FAKE_STATUS,
