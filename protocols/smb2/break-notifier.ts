@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.4.6, 3.3.4.7: tells a client that an oplock of an open, or a lease, is broken. */
 
+import { abandonOpen } from './commands/disconnect-open.ts'
 import { Command } from './messages/commands.ts'
 import { type Header, HeaderFlag, UNSOLICITED_MESSAGE_ID } from './messages/header.ts'
 import { encodeOplockBreakNotification, type OplockBreakNotification } from './messages/oplock-break.ts'
@@ -7,6 +8,7 @@ import { encodeReply, sendReplies } from './reply.ts'
 import type { Connection } from './state/connection.ts'
 import type { Open } from './state/open.ts'
 import type { BreakNotification } from './state/oplock-breaks.ts'
+import type { Server } from './state/server.ts'
 
 /** 3.3.4.6: it answers no request, and "SessionId ... TreeId MUST be set to 0". */
 const NOTIFICATION_HEADER: Header = {
@@ -23,9 +25,12 @@ const NOTIFICATION_HEADER: Header = {
 }
 
 /** The one place from which breaks are told. Whoever waits goes on when the opens are closed or time is up, too. */
-export function notifyBreak(broken: BreakNotification): void {
-  const way = wayTo(broken.kind === 'lease' ? broken.lease.leaseOpens : [broken.open])
-  if (way !== undefined) send(way.open, way.connection, messageOf(broken))
+export function notifyBreak(server: Server, broken: BreakNotification): void {
+  const opens = broken.kind === 'lease' ? [...broken.lease.leaseOpens] : [broken.open]
+  const way = wayTo(opens)
+  if (way !== undefined) return send(way.open, way.connection, messageOf(broken))
+  // "If no connection is available": nobody could answer for them, so what is kept for a client ends here.
+  for (const open of opens) if (open.absence !== undefined) abandonOpen(server, open)
 }
 
 function messageOf(broken: BreakNotification): OplockBreakNotification {
@@ -58,6 +63,7 @@ interface Way {
 /** 3.3.4.6, 3.3.4.7: Open.Connection, or when that is gone another channel of the session; of any open of a lease. */
 function wayTo(opens: Iterable<Open>): Way | undefined {
   for (const open of opens) {
+    if (open.absence !== undefined) continue
     const connections = [open.connection, ...open.session.channelList.keys()]
     const connection = connections.find(({ closed }) => !closed)
     if (connection !== undefined) return { open, connection }

@@ -5,6 +5,7 @@ import type { Writer } from '../wire/writer.ts'
 import type { Header } from './messages/header.ts'
 import type { FileId } from './messages/structure.ts'
 import type { Outcome } from './outcome.ts'
+import type { Admission } from './state/channel-sequence.ts'
 import type { Connection } from './state/connection.ts'
 import type { Open } from './state/open.ts'
 import type { Request } from './state/request.ts'
@@ -28,6 +29,8 @@ export class CommandContext {
   readonly last: boolean
   /** Sees the response as it goes out (preauthentication integrity). */
   onResponse: ((message: Buffer) => void) | undefined
+  /** Counted in Open.OutstandingRequestCount, until it is answered. */
+  admission: Admission | undefined
   /** Called when the response was sent, with those of the same frame. */
   onSent: (() => void) | undefined
   /** Signs the response: the key that the request was signed with, or that a SESSION_SETUP has just made (3.3.5.5.3). */
@@ -107,6 +110,8 @@ export interface CommandRow<Body = unknown, RequestBody = unknown> {
   /** Runs on an expired session too (3.3.5.2.9). */
   readonly whenExpired?: boolean
   decode(reader: Reader): RequestBody
+  /** 3.3.5.2.10: it changes what its open is of, so it must not come late. */
+  readonly modifies?: boolean
   /** Where the request names its open; undefined for one of the few requests that name none. */
   fileId?(request: RequestBody): FileId | undefined
   /** Bytes of payload that the request sends or asks for, for which its credits must pay (3.3.5.2.5). */

@@ -9,7 +9,14 @@ import { fail, type Outcome } from './outcome.ts'
 import { Open } from './state/open.ts'
 import { Status } from './status.ts'
 import { statusOfStorageError } from './storage-status.ts'
-import { bodyReader, findOpen, verifyCreditCharge, verifyNegotiated, verifyRequest } from './verify.ts'
+import {
+  bodyReader,
+  findOpen,
+  verifyChannelSequence,
+  verifyCreditCharge,
+  verifyNegotiated,
+  verifyRequest,
+} from './verify.ts'
 
 type Result = Outcome<unknown> | Promise<Outcome<unknown>>
 
@@ -53,6 +60,8 @@ function verifyAndRun(
   const open = findOpen(context, fileId, chain)
   if (!(open instanceof Open)) return open
   context.open = open
+  const late = verifyChannelSequence(context, open, row)
+  if (late !== undefined) return late
   return runOnOpen(open, () => typed.run(context, request))
 }
 

@@ -86,6 +86,7 @@ export class FrameRun {
 
   #settle(context: CommandContext, outcome: Settled): boolean {
     this.#connection.requestList.delete(context.header.messageId)
+    if (context.admission !== undefined) context.open.channelSequence.done(context.admission)
     if (context.request.asyncId !== undefined)
       this.#connection.asyncCommandList.delete(context.request.asyncId)
     if (outcome.kind === 'disconnect') {

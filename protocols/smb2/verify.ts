@@ -6,6 +6,7 @@ import type { AnyCommandRow, CommandContext, Needs } from './context.ts'
 import { requiredCharge } from './credits.ts'
 import { type SigningKey, verify } from './crypto/signing.ts'
 import { Command } from './messages/commands.ts'
+import { Dialect } from './messages/dialects.ts'
 import { HEADER_BYTES, HeaderFlag } from './messages/header.ts'
 import { type FileId, RELATED_FILE_ID } from './messages/structure.ts'
 import { disconnect, fail, type Outcome } from './outcome.ts'
@@ -14,6 +15,8 @@ import type { Open } from './state/open.ts'
 import type { Request } from './state/request.ts'
 import type { Session } from './state/session.ts'
 import { Status } from './status.ts'
+
+const CHANNEL_SEQUENCE_MASK = 0xffff
 
 const RANK: Record<Needs, number> = { nothing: 0, session: 1, tree: 2, open: 3 }
 
@@ -174,7 +177,27 @@ export function findOpen(
     !open.closing &&
     open.treeConnect === context.treeConnect &&
     (inherits || open.fileId.persistent === fileId.persistent)
-  return found ? open : fail(Status.FILE_CLOSED)
+  if (!found) return fail(Status.FILE_CLOSED)
+  // 3.3.5.9: who uses the FileId has seen the answer that gave it.
+  if (!inherits) context.server.replays.forgetOpen(open)
+  return open
+}
+
+/** 3.3.5.2.10: what a client sent before it lost a channel must not overtake what it sends now. */
+export function verifyChannelSequence(
+  context: CommandContext,
+  open: Open,
+  row: AnyCommandRow,
+): Outcome<never> | undefined {
+  const { connection, header } = context
+  if (connection.dialect < Dialect.SMB_3_0) return undefined
+  // In a request of 3.x the lower half of what is Status in a response.
+  const channelSequence = header.status & CHANNEL_SEQUENCE_MASK
+  const isReplay = (header.flags & HeaderFlag.REPLAY_OPERATION) !== 0
+  context.admission = open.channelSequence.admit(channelSequence, isReplay)
+  return context.admission === undefined && row.modifies === true
+    ? fail(Status.FILE_NOT_AVAILABLE)
+    : undefined
 }
 
 /** A reader of a member's body. */

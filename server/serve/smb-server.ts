@@ -10,6 +10,7 @@ import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
 import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
+import { ReplayCache } from '../../protocols/smb2/state/replay-cache.ts'
 import type { Log, PayloadPool, Server, ServerSettings, Share } from '../../protocols/smb2/state/server.ts'
 import { Usage } from '../../protocols/smb2/state/usage.ts'
 import type { Engine, Environment } from '../../protocols/transport/engine.ts'
@@ -53,7 +54,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
   const self = ownIdentity()
   const identities = createIdentityMap(serverGuid)
   const leaseTables = new LeaseTables(limits)
-  return {
+  const server: Server = {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
     usage: new Usage(),
     serverGuid,
@@ -66,8 +67,10 @@ export function createSmbServer(options: SmbServerOptions): Server {
     shareList: shareList(options.shares),
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
+    absentOpens: new Set(),
+    replays: new ReplayCache(),
     nodes: new NodeTable([oplocks]),
-    oplocks: new OplockBreaks(oplocks, leaseTables, environment, notifyBreak),
+    oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),
     leaseTables,
     tunnel: new TunnelCache(),
     changes: new ChangeBus(limits.keptChanges),
@@ -79,6 +82,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     networkInterfaces: () => hostInterfaces(configuration.smb.listen),
     loginThrottle: createLoginThrottle(() => environment.now()),
   }
+  return server
 }
 
 /** Server.ShareList of these shares: names are compared without regard to case. */

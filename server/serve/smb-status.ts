@@ -47,6 +47,7 @@ const LIMIT_NAMES: Readonly<Record<Limited, string>> = {
   sessions: 'sessions',
   treeConnects: 'tree_connects',
   opens: 'open_files',
+  absentOpens: 'absent_open_files',
   leases: 'leases',
   locks: 'locks',
   pendingRequests: 'pending_requests',

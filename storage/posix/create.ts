@@ -111,11 +111,11 @@ function giveAttributes(share: Share, job: OpenJob, found: Found): void {
     asServer(() => check(chmod(path, mode | (actual & SET_GROUP_ID)), 'chmod'))
     check(statOf(found.fd, found.record), 'statx')
   }
+  if (!share.extendedAttributes) return
   // A file system that keeps birth times itself needs nothing stored for a file without attributes.
-  if (share.extendedAttributes && (dosAttributes !== 0 || !hasNativeBirthTime(found.record))) {
-    storeDosAttributes(found, found.record, { dosAttributes })
-  }
-  if (share.extendedAttributes && securityDescriptor !== undefined) {
-    asServer(() => storeDescriptor(found, securityDescriptor))
-  }
+  const stores = dosAttributes !== 0 || !hasNativeBirthTime(found.record)
+  if (stores) storeDosAttributes(found, found.record, { dosAttributes })
+  if (securityDescriptor !== undefined) asServer(() => storeDescriptor(found, securityDescriptor))
+  // What was stored has moved the change time that the client is told.
+  if (stores || securityDescriptor !== undefined) check(statOf(found.fd, found.record), 'statx')
 }

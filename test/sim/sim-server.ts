@@ -8,6 +8,7 @@ import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
 import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
+import { ReplayCache } from '../../protocols/smb2/state/replay-cache.ts'
 import {
   DEFAULT_LIMITS,
   type LoginThrottle,
@@ -96,8 +97,10 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     shareList: sharesOf(storage, options),
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
+    absentOpens: new Set(),
+    replays: new ReplayCache(),
     nodes: new NodeTable([oplocks]),
-    oplocks: new OplockBreaks(oplocks, leaseTables, environment, notifyBreak),
+    oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),
     leaseTables,
     tunnel: new TunnelCache(),
     changes: new ChangeBus(options.limits?.keptChanges ?? DEFAULT_LIMITS.keptChanges),

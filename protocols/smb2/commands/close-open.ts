@@ -4,6 +4,7 @@ import { StorageError } from '../../../storage/errors.ts'
 import type { FileHandle } from '../../../storage/file-system.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import { nameFilter } from '../state/change-bus.ts'
+import { endAbsence } from '../state/durable-handle.ts'
 import type { Open, SharedFile } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { countLocks } from '../state/usage.ts'
@@ -33,6 +34,8 @@ async function finish(
   lastUse: (() => Promise<void>) | undefined,
 ): Promise<void> {
   open.closing = true
+  endAbsence(server, open)
+  server.replays.forgetOpen(open)
   open.session.openTable.delete(open.fileId.volatile)
   server.globalOpenTable.delete(open.fileId.volatile)
   countLocks(server, open, -open.lockCount)

@@ -4,7 +4,7 @@ import { command } from '../context.ts'
 import { Command } from '../messages/commands.ts'
 import { decodeLogoffRequest, encodeLogoffResponse } from '../messages/logoff.ts'
 import { ok } from '../outcome.ts'
-import { tearDownSession } from './teardown.ts'
+import { disconnectSession } from './teardown.ts'
 
 export const logoff = command({
   code: Command.LOGOFF,
@@ -14,7 +14,7 @@ export const logoff = command({
   decode: decodeLogoffRequest,
   encode: encodeLogoffResponse,
   async run(context) {
-    await tearDownSession(context.server, context.session)
+    await disconnectSession(context.server, context.session)
     return ok({})
   },
 })

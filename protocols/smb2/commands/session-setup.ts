@@ -22,7 +22,7 @@ import { isFull } from '../state/usage.ts'
 import { type NtStatus, Status } from '../status.ts'
 import { acceptorOptions, delayRefusal, signingKeyOf, statusOfFailure } from './login.ts'
 import { bindSession } from './session-bind.ts'
-import { tearDownSession } from './teardown.ts'
+import { disconnectSession, tearDownSession } from './teardown.ts'
 import { readmit } from './tree-connect.ts'
 
 type Failed = Extract<AcceptorResult, { kind: 'failed' }>
@@ -228,5 +228,5 @@ async function endPreviousSession(
   if (previousSessionId === 0n || previousSessionId === session.sessionId) return
   const previous = server.globalSessionTable.get(previousSessionId)
   if (previous === undefined || previous.principal?.user !== session.principal?.user) return
-  await tearDownSession(server, previous)
+  await disconnectSession(server, previous)
 }

@@ -14,6 +14,7 @@ export const setInfo = command<EmptyBody, SetInfoRequest>({
   code: Command.SET_INFO,
   name: 'SET_INFO',
   needs: 'open',
+  modifies: true,
   decode: decodeSetInfoRequest,
   encode: encodeSetInfoResponse,
   fileId: (request) => request.fileId,

@@ -22,6 +22,7 @@ export const write = command<WriteResponse, WriteRequest>({
   code: Command.WRITE,
   name: 'WRITE',
   needs: 'open',
+  modifies: true,
   decode: decodeWriteRequest,
   encode: encodeWriteResponse,
   fileId: (request) => request.fileId,

@@ -5,7 +5,9 @@ import type { StreamNode } from '../../../storage/sharing/node-table.ts'
 import type { CachingOpen } from '../../../storage/sharing/oplocks.ts'
 import type { FileId } from '../messages/structure.ts'
 import type { NamedPipe } from '../rpc/pipe.ts'
+import { ChannelSequence } from './channel-sequence.ts'
 import type { Connection } from './connection.ts'
+import type { Absence, DurableHandle } from './durable-handle.ts'
 import type { Lease } from './lease.ts'
 import type { Session } from './session.ts'
 import type { TreeConnect } from './tree-connect.ts'
@@ -50,6 +52,10 @@ export interface OpenFields {
   readonly grantedAccess: number
   readonly shareAccess: number
   readonly createOptions: number
+  /** CreateAction of the answer. */
+  readonly createAction: number
+  /** What the client may ask for, at most, as it was told. */
+  readonly maximalAccess: number
   readonly file: OpenFile | undefined
   readonly pipe: NamedPipe | undefined
   /** From the share's root, '\'-separated, with its stream. */
@@ -60,12 +66,15 @@ export interface OpenFields {
 
 export class Open {
   readonly fileId: FileId
-  readonly session: Session
-  readonly treeConnect: TreeConnect
-  readonly connection: Connection
+  /** Open.Session, Open.TreeConnect, Open.Connection: the last ones, while the client is away. */
+  session: Session
+  treeConnect: TreeConnect
+  connection: Connection
   readonly grantedAccess: number
   readonly shareAccess: number
   readonly createOptions: number
+  readonly createAction: number
+  readonly maximalAccess: number
   readonly #file: OpenFile | undefined
   readonly pipe: NamedPipe | undefined
   readonly creationTime: number
@@ -83,12 +92,22 @@ export class Open {
   lockSequenceArray: Map<number, number> | undefined
   /** Open.Lease; Open.OplockLevel and OplockState are asked of Server.oplocks. */
   lease: Lease | undefined
+  /** Open.IsDurable, with its timeout and owner. */
+  durable: DurableHandle | undefined
+  /** Open.CreateGuid, 16 bytes. */
+  createGuid: Buffer | undefined
+  /** Open.ChannelSequence, with the counts that belong to it. */
+  readonly channelSequence = new ChannelSequence()
   /** FILE_DELETE_ON_CLOSE: closing this open marks the file for deletion. */
   deleteOnClose = false
   /** Data was changed through this open: its entry is another one than before. */
   hasWritten = false
 
   // ours
+  /** The client is gone, and may come back for it. */
+  absence: Absence | undefined
+  /** Under which the CREATE may be sent once more (Open.IsReplayEligible). */
+  replayKey: string | undefined
   /** Since the first CHANGE_NOTIFY. */
   watch: Watch | undefined
   /** Bits of UserSetTime: what this open's operations leave alone. */
@@ -104,8 +123,8 @@ export class Open {
   /** Requests that use the enumeration run one after the other. */
   enumerationQueue: Promise<unknown> = Promise.resolve()
   #held = 0
-  #allowed = 0
-  #drained: (() => void) | undefined
+  /** Those who wait until only so many requests still work on the handle. */
+  readonly #draining = new Set<{ readonly allowed: number; readonly done: () => void }>()
   /** Called when the open closes: pending CHANGE_NOTIFY and LOCK requests end so. */
   readonly onClose = new Set<() => void>()
 
@@ -117,6 +136,8 @@ export class Open {
     this.grantedAccess = fields.grantedAccess
     this.shareAccess = fields.shareAccess
     this.createOptions = fields.createOptions
+    this.createAction = fields.createAction
+    this.maximalAccess = fields.maximalAccess
     this.#file = fields.file
     this.pipe = fields.pipe
     this.pathName = fields.pathName
@@ -155,15 +176,16 @@ export class Open {
 
   letGo(): void {
     this.#held--
-    if (this.#held <= this.#allowed) this.#drained?.()
+    for (const waiter of this.#draining) {
+      if (this.#held > waiter.allowed) continue
+      this.#draining.delete(waiter)
+      waiter.done()
+    }
   }
 
   /** Resolves when at most `allowed` requests still work on the handle. */
   async drained(allowed: number): Promise<void> {
     if (this.#held <= allowed) return
-    this.#allowed = allowed
-    await new Promise<void>((resolve) => {
-      this.#drained = resolve
-    })
+    await new Promise<void>((done) => this.#draining.add({ allowed, done }))
   }
 }

@@ -147,6 +147,16 @@ export class OplockBreaks {
     return oplock?.kind === 'oplock' ? oplock.level : 'none'
   }
 
+  /** Open.OplockLevel as a CREATE is answered. */
+  oplockLevelOf(open: Open): number {
+    return open.lease === undefined ? WIRE_LEVELS[this.levelOf(open)] : WireLevel.LEASE
+  }
+
+  /** Whether a break of the open's oplock or lease is under way. */
+  isBreaking(open: Open): boolean {
+    return this.oplockOf(open)?.state.breaking !== undefined
+  }
+
   /** Open.Lease.LeaseState, bits of LeaseState: while a break is under way, that before it; 0 without a lease. */
   leaseStateOf(open: Open): number {
     return open.lease?.leaseState ?? LeaseState.NONE

@@ -11,6 +11,7 @@ import type { Connection } from './connection.ts'
 import type { LeaseLimits, LeaseTables } from './lease.ts'
 import type { Open, SharedFile } from './open.ts'
 import type { OplockBreaks } from './oplock-breaks.ts'
+import type { ReplayCache } from './replay-cache.ts'
 import type { Session } from './session.ts'
 import type { Usage } from './usage.ts'
 
@@ -89,6 +90,8 @@ export interface ServerLimits extends LeaseLimits {
   readonly treeConnects: number
   readonly opensPerSession: number
   readonly opens: number
+  /** Durable ones whose client is away. */
+  readonly absentOpens: number
   /** Largest READ, WRITE and transaction, bytes. */
   readonly maxReadSize: number
   readonly maxWriteSize: number
@@ -121,6 +124,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   treeConnects: 65_536,
   opensPerSession: 65_536,
   opens: 262_144,
+  absentOpens: 65_536,
   leasesPerClient: 65_536,
   leases: 262_144,
   maxReadSize: 8 << 20,
@@ -186,6 +190,10 @@ export interface Server {
   readonly globalSessionTable: Map<bigint, Session>
   /** Server.GlobalOpenTable, by the volatile part of the FileId. */
   readonly globalOpenTable: Map<bigint, Open>
+  /** Opens in GlobalOpenTable whose client is away (ours). */
+  readonly absentOpens: Set<Open>
+  /** CREATEs that a client may send once more (ours). */
+  readonly replays: ReplayCache
   /** The opens of all shares, and of other protocols, by file. */
   readonly nodes: NodeTable<SharedFile>
   /** Who may cache which of them. */

@@ -49,6 +49,10 @@ const BOUNDS = {
     inAll: (server) => server.leaseTables.size,
     total: (limits) => limits.leases,
   },
+  absentOpens: {
+    inAll: (server) => server.absentOpens.size,
+    total: (limits) => limits.absentOpens,
+  },
   locks: {
     inSession: (session) => session.lockCount,
     perSession: (limits) => limits.locksPerSession,

@@ -14,7 +14,9 @@ import {
   type LeaseContext,
 } from '../../messages/create-context-lease.ts'
 import { type CreateContext, CreateContextName, findCreateContext } from '../../messages/create-contexts.ts'
+import type { DurableHandle } from '../../state/durable-handle.ts'
 import { Status } from '../../status.ts'
+import { answerDurable, type DurableContexts, readDurableContexts } from './durable.ts'
 
 /** What a request asks for by contexts. Contexts that are not known are passed over (3.3.5.9). */
 export interface RequestedContexts {
@@ -30,6 +32,8 @@ export interface RequestedContexts {
   readonly wantsOnDiskId: boolean
   /** RqLs, of either version. */
   readonly lease: LeaseContext | undefined
+  /** DHnQ, DH2Q, DHnC, DH2C */
+  readonly durable: DurableContexts
   /** TWrp: FILETIME of a snapshot. */
   readonly timewarp: bigint | undefined
 }
@@ -48,17 +52,19 @@ export function readContexts(contexts: readonly CreateContext[]): RequestedConte
     wantsMaximalAccess: find(CreateContextName.MAXIMAL_ACCESS) !== undefined,
     wantsOnDiskId: find(CreateContextName.ON_DISK_ID) !== undefined,
     lease: lease === undefined ? undefined : decodeLeaseContext(lease),
+    durable: readDurableContexts(contexts),
     timewarp: timewarp === undefined ? undefined : decodeTimewarpToken(timewarp),
   }
 }
 
+/** What was asked for, and what of it was granted. */
+export interface Answers extends RequestedContexts {
+  readonly grantedLease: LeaseContext | undefined
+  readonly grantedDurable: DurableHandle | undefined
+}
+
 /** The contexts of the response: only what was asked for, since Macs take others for an error. */
-export function answerContexts(
-  requested: RequestedContexts,
-  stat: FileStat,
-  maximalAccess: number,
-  lease: LeaseContext | undefined,
-): CreateContext[] {
+export function answerContexts(requested: Answers, stat: FileStat, maximalAccess: number): CreateContext[] {
   const answers: CreateContext[] = []
   if (requested.wantsMaximalAccess) {
     const data = encodeQueryMaximalAccessResponse({ queryStatus: Status.SUCCESS, maximalAccess })
@@ -68,8 +74,10 @@ export function answerContexts(
     const data = encodeQueryOnDiskIdResponse({ diskFileId: stat.fileId, volumeId: stat.volumeId })
     answers.push({ name: CreateContextName.ON_DISK_ID, data })
   }
-  if (lease !== undefined) {
-    answers.push({ name: CreateContextName.LEASE, data: encodeLeaseContext(lease) })
+  const { grantedLease, grantedDurable } = requested
+  if (grantedLease !== undefined) {
+    answers.push({ name: CreateContextName.LEASE, data: encodeLeaseContext(grantedLease) })
   }
+  if (grantedDurable !== undefined) answers.push(answerDurable(grantedDurable))
   return answers
 }

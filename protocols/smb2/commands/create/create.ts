@@ -6,13 +6,12 @@ import { CreateAction, CreateOption } from '../../fscc/create-options.ts'
 import { NotifyAction, NotifyFilter } from '../../fscc/notify.ts'
 import { Command } from '../../messages/commands.ts'
 import {
-  CREATE_FLAG_REPARSEPOINT,
   type CreateRequest,
   type CreateResponse,
   decodeCreateRequest,
   encodeCreateResponse,
+  OplockLevel,
 } from '../../messages/create.ts'
-import { Dialect } from '../../messages/dialects.ts'
 import { fail, type Outcome, ok } from '../../outcome.ts'
 import { nameFilter } from '../../state/change-bus.ts'
 import type { Open } from '../../state/open.ts'
@@ -20,16 +19,19 @@ import { isFull } from '../../state/usage.ts'
 import { Status } from '../../status.ts'
 import { whenBroken } from '../caching.ts'
 import { closeOpen } from '../close-open.ts'
-import { attributeFieldsOf, baseNameOf } from '../describe.ts'
 import { noteEntry, noteModified, noteStream } from '../notes.ts'
 import { applyToNewFile } from './apply.ts'
-import { answerContexts, type RequestedContexts, readContexts } from './contexts.ts'
+import { type RequestedContexts, readContexts } from './contexts.ts'
+import { excludeEachOther, grantDurable } from './durable.ts'
+import { comeBack, findReplay, remember } from './existing.ts'
 import { type RequestedLease, refuseLease, requestedLease } from './lease.ts'
 import { parseName, pathNameOf } from './name.ts'
 import { type OpenedFile, type OpenResult, openFile } from './open-file.ts'
-import { type Granted, grantOplock } from './oplock.ts'
+import { grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
+import { type Claimed, isReconnect } from './reconnect.ts'
 import { registerOpen } from './register.ts'
+import { responseTo } from './response.ts'
 import { validateCreate, validateKind } from './validate.ts'
 
 export const create = command<CreateResponse, CreateRequest>({
@@ -48,8 +50,6 @@ function runCreate(
   if (context.treeConnect.revoked) return fail(Status.ACCESS_DENIED)
   if (isFull(context.server, 'opens', context.session)) return fail(Status.INSUFFICIENT_RESOURCES)
   if (context.treeConnect.share.type === 'pipe') return createOnPipeShare(context, request)
-  const refusal = validateCreate(request)
-  if (refusal !== undefined) return fail(refusal)
   return createOnDiskShare(context, request)
 }
 
@@ -57,14 +57,41 @@ async function createOnDiskShare(
   context: CommandContext,
   request: CreateRequest,
 ): Promise<Outcome<CreateResponse>> {
+  const contexts = readContexts(request.createContexts)
+  if (excludeEachOther(contexts.durable)) return fail(Status.INVALID_PARAMETER)
+  const comesBack = isReconnect(contexts.durable)
+  // Of a CREATE that comes back for a handle most fields mean nothing, and clients leave them zero.
+  const invalid = comesBack ? undefined : validateCreate(request)
+  if (invalid !== undefined) return fail(invalid)
   const name = parseName(request.name)
   if (typeof name === 'number') return fail(name)
+  // The level is another field that means nothing there.
+  const level = comesBack ? OplockLevel.LEASE : request.requestedOplockLevel
+  const lease = requestedLease(context, level, contexts.lease)
+  if (comesBack) return comeBack(context, contexts, { name, lease })
+  const replay = findReplay(context, request, contexts, { name, lease })
+  if (replay === undefined) return createNew(context, request, contexts, { name, lease })
+  if (!('replayKey' in replay)) return replay
+  try {
+    const outcome = await createNew(context, request, contexts, { name, lease })
+    return remember(context, replay.replayKey, outcome)
+  } catch (error) {
+    context.server.replays.forget(replay.replayKey)
+    throw error
+  }
+}
+
+/** A CREATE that makes an open. */
+async function createNew(
+  context: CommandContext,
+  request: CreateRequest,
+  contexts: RequestedContexts,
+  { name, lease }: Claimed,
+): Promise<Outcome<CreateResponse>> {
   const mismatch = validateKind(request, name)
   if (mismatch !== undefined) return fail(mismatch)
-  const contexts = readContexts(request.createContexts)
   // A directory has no snapshots: whatever time is asked for, nothing is there.
   if (contexts.timewarp !== undefined && contexts.timewarp !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND)
-  const lease = requestedLease(context, request, contexts.lease)
   const refusal = lease && refuseLease(context, lease, name)
   if (refusal !== undefined) return fail(refusal)
   const desiredAccess = mapGenericAccess(request.desiredAccess)
@@ -111,8 +138,11 @@ async function complete(
       opened.changeMark,
       applied,
     )
+    grantDurable(context, open, contexts.durable)
     context.open = open
-    return ok(responseTo(context, open, opened, contexts, granted))
+    const { createAction } = opened
+    const answers = { ...contexts, grantedLease: granted.lease, grantedDurable: open.durable }
+    return ok(responseTo(context, open, { ...granted, createAction, contexts: answers }))
   } catch (error) {
     await closeOpen(context.server, open)
     throw error
@@ -142,6 +172,8 @@ function register(context: CommandContext, request: CreateRequest, opened: Opene
     grantedAccess: opened.grantedAccess,
     shareAccess: request.shareAccess,
     createOptions: request.createOptions,
+    createAction: opened.createAction,
+    maximalAccess: opened.maximalAccess,
     // A stream of a directory holds data like any other.
     file: { handle: opened.handle, type: stream === '' ? opened.stat.type : 'file', stream, ...opened.claim },
     pipe: undefined,
@@ -166,25 +198,5 @@ function publishCreation({ server }: CommandContext, open: Open, { createAction 
     noteEntry(server, open, { path: open.file.shared.path, action: NotifyAction.ADDED, filter })
   } else {
     noteModified(server, open, NotifyFilter.SIZE | NotifyFilter.LAST_WRITE | NotifyFilter.ATTRIBUTES)
-  }
-}
-
-function responseTo(
-  context: CommandContext,
-  open: Open,
-  opened: OpenedFile,
-  contexts: RequestedContexts,
-  { oplockLevel, stat, lease }: Granted,
-): CreateResponse {
-  const { connection, server, treeConnect } = context
-  const shown = opened.claim.node.node.times.shown(stat, server.environment.now())
-  const isLink = stat.type === 'symlink' && connection.dialect >= Dialect.SMB_3_0
-  return {
-    oplockLevel,
-    flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
-    createAction: opened.createAction,
-    ...attributeFieldsOf(shown, treeConnect.share, baseNameOf(open.pathName)),
-    fileId: open.fileId,
-    createContexts: answerContexts(contexts, stat, opened.maximalAccess, lease),
   }
 }

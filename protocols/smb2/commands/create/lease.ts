@@ -2,7 +2,7 @@
 
 import { foldKey } from '../../../../storage/names/fold.ts'
 import type { CommandContext } from '../../context.ts'
-import { type CreateRequest, OplockLevel } from '../../messages/create.ts'
+import { OplockLevel } from '../../messages/create.ts'
 import { type LeaseContext, LeaseFlag } from '../../messages/create-context-lease.ts'
 import { Dialect } from '../../messages/dialects.ts'
 import { type Lease, oplockKeyOf, parentLeaseKeyOf } from '../../state/lease.ts'
@@ -21,7 +21,7 @@ const NO_KEY = Buffer.alloc(16)
 /** @returns undefined when none is asked for in a way that the dialect knows: the context is passed over */
 export function requestedLease(
   { connection }: CommandContext,
-  { requestedOplockLevel }: CreateRequest,
+  requestedOplockLevel: number,
   context: LeaseContext | undefined,
 ): RequestedLease | undefined {
   if (context === undefined || requestedOplockLevel !== OplockLevel.LEASE) return undefined

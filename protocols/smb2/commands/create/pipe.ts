@@ -21,6 +21,8 @@ export function createOnPipeShare(context: CommandContext, request: CreateReques
     grantedAccess: request.desiredAccess,
     shareAccess: request.shareAccess,
     createOptions: request.createOptions,
+    createAction: CreateAction.OPENED,
+    maximalAccess: request.desiredAccess,
     file: undefined,
     pipe,
     pathName: request.name,

@@ -52,6 +52,7 @@ export const ioctl = command<IoctlResponse, IoctlRequest>({
   code: Command.IOCTL,
   name: 'IOCTL',
   needs: 'tree',
+  modifies: true,
   decode: decodeIoctlRequest,
   encode: encodeIoctlResponse,
   fileId: (request) => (namesNoOpen(request) ? undefined : request.fileId),

@@ -1,0 +1,36 @@
+/** MS-SMB2 3.3.5.9, 2.2.14: the answer to a CREATE that led to an open, new or not. */
+
+import type { FileStat } from '../../../../storage/file-system.ts'
+import type { CommandContext } from '../../context.ts'
+import { CREATE_FLAG_REPARSEPOINT, type CreateResponse } from '../../messages/create.ts'
+import { Dialect } from '../../messages/dialects.ts'
+import type { Open } from '../../state/open.ts'
+import { attributeFieldsOf, baseNameOf } from '../describe.ts'
+import { type Answers, answerContexts } from './contexts.ts'
+
+/** What differs between the answers about one open. */
+export interface Told {
+  readonly stat: FileStat
+  /** Open.OplockLevel */
+  readonly oplockLevel: number
+  readonly createAction: number
+  /** The contexts that were asked for, where they have an answer. */
+  readonly contexts: Answers
+}
+
+export function responseTo(
+  { connection, server, treeConnect }: CommandContext,
+  open: Open,
+  { stat, oplockLevel, createAction, contexts }: Told,
+): CreateResponse {
+  const shown = open.file.node.node.times.shown(stat, server.environment.now())
+  const isLink = stat.type === 'symlink' && connection.dialect >= Dialect.SMB_3_0
+  return {
+    oplockLevel,
+    flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
+    createAction,
+    ...attributeFieldsOf(shown, treeConnect.share, baseNameOf(open.pathName)),
+    fileId: open.fileId,
+    createContexts: answerContexts(contexts, stat, open.maximalAccess),
+  }
+}

@@ -1,0 +1,52 @@
+/** MS-SMB2 3.3.1.10: what makes an open durable, so that its client can come back for it, and an open whose client is away. */
+
+import type { Cancel } from '../../transport/engine.ts'
+import type { Open } from './open.ts'
+import type { Server } from './server.ts'
+
+/** 2.2.13.2.11: "in milliseconds"; macOS asks for at most this, and Windows' version 1 has it: 16 minutes. */
+export const MAXIMUM_DURABLE_TIMEOUT_MILLISECONDS = 960_000
+/** 3.3.5.9.10: for a client that asks for more than there is, as Windows has it. */
+const LONG_DURABLE_TIMEOUT_MILLISECONDS = 300_000
+/** 3.3.5.9.10: for a client that leaves the timeout to the server, as Windows has it. */
+const DEFAULT_DURABLE_TIMEOUT_MILLISECONDS = 60_000
+
+/** Open.IsDurable, with what belongs to it. */
+export interface DurableHandle {
+  readonly version: 1 | 2
+  /** Open.DurableOpenTimeout, milliseconds: so long the open is kept when its client is away. */
+  readonly timeout: number
+  /** Open.DurableOwner: the account that alone gets it back. */
+  readonly owner: string
+}
+
+/** Open.Connection is NULL: the client is away. */
+export interface Absence {
+  /** Milliseconds since 1970. */
+  readonly since: number
+  /** Stops the Durable Open Scavenger Timer (3.3.2.2). */
+  readonly stopScavenger: Cancel
+}
+
+/** 3.3.5.9.10: exactly what is asked for, as Macs take nothing else (macos.md section 7). */
+export function grantedTimeout(requested: number): number {
+  if (requested === 0) return DEFAULT_DURABLE_TIMEOUT_MILLISECONDS
+  return requested > MAXIMUM_DURABLE_TIMEOUT_MILLISECONDS ? LONG_DURABLE_TIMEOUT_MILLISECONDS : requested
+}
+
+/** The client is away from now on: the open has no session, and its locks are in no session's sum. */
+export function beginAbsence(server: Server, open: Open, timeout: number, scavenge: () => void): void {
+  const { environment } = server
+  const { session } = open
+  session.openTable.delete(open.fileId.volatile)
+  session.lockCount -= open.lockCount
+  open.absence = { since: environment.now(), stopScavenger: environment.after(timeout, scavenge) }
+  server.absentOpens.add(open)
+}
+
+/** It is not, whether it has come back or the open closes. */
+export function endAbsence(server: Server, open: Open): void {
+  open.absence?.stopScavenger()
+  open.absence = undefined
+  server.absentOpens.delete(open)
+}
