@@ -6,6 +6,7 @@ import { type Header, HeaderFlag, UNSOLICITED_MESSAGE_ID } from './messages/head
 import { encodeOplockBreakNotification, type OplockBreakNotification } from './messages/oplock-break.ts'
 import { encodeReply, sendReplies } from './reply.ts'
 import type { Connection } from './state/connection.ts'
+import type { Lease } from './state/lease.ts'
 import type { Open } from './state/open.ts'
 import type { BreakNotification } from './state/oplock-breaks.ts'
 import type { Server } from './state/server.ts'
@@ -24,13 +25,21 @@ const NOTIFICATION_HEADER: Header = {
   sessionId: 0n,
 }
 
-/** The one place from which breaks are told. Whoever waits goes on when the opens are closed or time is up, too. */
-export function notifyBreak(server: Server, broken: BreakNotification): void {
-  const opens = broken.kind === 'lease' ? [...broken.lease.leaseOpens] : [broken.open]
-  const way = wayTo(opens)
-  if (way !== undefined) return send(way.open, way.connection, messageOf(broken))
+/**
+ * The one place from which breaks are told. Whoever waits goes on when the opens are closed or time is up, too.
+ * @returns where; undefined when nobody can be reached
+ */
+export function notifyBreak(server: Server, broken: BreakNotification): Connection | undefined {
+  const way = broken.kind === 'lease' ? wayToHolder(broken.lease) : wayToOpen(broken.open)
+  if (way !== undefined) {
+    send(way.open, way.connection, messageOf(broken))
+    way.connection.onBreakSent?.()
+    return way.connection
+  }
   // "If no connection is available": nobody could answer for them, so what is kept for a client ends here.
+  const opens = broken.kind === 'lease' ? [...broken.lease.leaseOpens] : [broken.open]
   for (const open of opens) if (open.absence !== undefined) abandonOpen(server, open)
+  return undefined
 }
 
 function messageOf(broken: BreakNotification): OplockBreakNotification {
@@ -60,13 +69,22 @@ interface Way {
   readonly connection: Connection
 }
 
-/** 3.3.4.6, 3.3.4.7: Open.Connection, or when that is gone another channel of the session; of any open of a lease. */
-function wayTo(opens: Iterable<Open>): Way | undefined {
-  for (const open of opens) {
-    if (open.absence !== undefined) continue
-    const connections = [open.connection, ...open.session.channelList.keys()]
-    const connection = connections.find(({ closed }) => !closed)
-    if (connection !== undefined) return { open, connection }
+/** 3.3.4.6: Open.Connection, or when that is gone another channel of the session. */
+function wayToOpen(open: Open): Way | undefined {
+  return wayOn(open, [open.connection, ...open.session.channelList.keys()])
+}
+
+/** 3.3.4.7: any connection of the client will do. The oldest is taken, as clients expect. */
+function wayToHolder({ leaseOpens }: Lease): Way | undefined {
+  for (const open of leaseOpens) {
+    const way = wayOn(open, open.session.channelList.keys())
+    if (way !== undefined) return way
   }
+  return undefined
+}
+
+function wayOn(open: Open, connections: Iterable<Connection>): Way | undefined {
+  if (open.absence !== undefined) return undefined
+  for (const connection of connections) if (!connection.closed) return { open, connection }
   return undefined
 }

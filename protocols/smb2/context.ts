@@ -112,6 +112,8 @@ export interface CommandRow<Body = unknown, RequestBody = unknown> {
   decode(reader: Reader): RequestBody
   /** 3.3.5.2.10: it changes what its open is of, so it must not come late. */
   readonly modifies?: boolean
+  /** Serves what is asked of the connection alone, before a session is looked for; undefined for all else. */
+  runOnConnection?(context: CommandContext, reader: Reader): Outcome<Body> | undefined
   /** Where the request names its open; undefined for one of the few requests that name none. */
   fileId?(request: RequestBody): FileId | undefined
   /** Bytes of payload that the request sends or asks for, for which its credits must pay (3.3.5.2.5). */

@@ -48,6 +48,8 @@ function verifyAndRun(
   const early = verifyNegotiated(context.connection, context.header.command)
   if (early !== undefined) return early
   if (row === undefined) return fail(Status.INVALID_PARAMETER)
+  const served = (row as unknown as CommandRow).runOnConnection?.(context, bodyReader(member))
+  if (served !== undefined) return served
   const refusal = verifyRequest(context, row, chain)
   if (refusal !== undefined) return refusal
   // The table's rows have forgotten their types; decode and run of one row agree.

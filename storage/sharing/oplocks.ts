@@ -21,6 +21,12 @@ import { DirectoryCaches, type DirectoryPlace } from './directory-leases.ts'
 import type { NodeObserver, SharedOpen, StreamNode } from './node-table.ts'
 import { RecentChanges } from './recent-changes.ts'
 
+/** Whose cache it is: a key that a client has chosen. */
+export interface OplockKey {
+  readonly client: string
+  readonly key: string
+}
+
 /** An open that may hold an oplock. */
 export interface CachingOpen extends SharedOpen {
   /** Nothing but attributes and SYNCHRONIZE was granted: it needs no one's data and breaks no oplock. */
@@ -28,9 +34,9 @@ export interface CachingOpen extends SharedOpen {
   /** READ_CONTROL at most besides: it breaks no lease. */
   readonly metadataOnly: boolean
   readonly isDirectory: boolean
-  /** Open.TargetOplockKey: whose cache it shares; undefined: nobody's. Unique among all clients. */
-  readonly oplockKey?: string | undefined
-  /** Open.ParentOplockKey: who knows what it does to the entries of its directory. */
+  /** Open.TargetOplockKey: whose cache it shares; undefined: nobody's. */
+  readonly oplockKey?: OplockKey | undefined
+  /** Open.ParentOplockKey: who, of whichever client, knows what it does to the entries of its directory. */
   readonly parentOplockKey?: string | undefined
 }
 
@@ -39,7 +45,7 @@ export interface Oplock<O extends CachingOpen> {
   readonly stream: StreamNode<O>
   readonly kind: CachingKind
   /** TargetOplockKey of a lease. */
-  readonly key: string | undefined
+  readonly key: OplockKey | undefined
   /** Those it is for; of an oplock that was broken to none, the one it was for. */
   readonly opens: ReadonlySet<O>
   readonly state: CachingState
@@ -79,7 +85,7 @@ export interface Acknowledged<O extends CachingOpen> {
 class Holder<O extends CachingOpen> implements Oplock<O> {
   readonly stream: StreamNode<O>
   readonly kind: CachingKind
-  readonly key: string | undefined
+  readonly key: OplockKey | undefined
   readonly opens = new Set<O>()
   state = NOTHING_CACHED
 
@@ -87,7 +93,7 @@ class Holder<O extends CachingOpen> implements Oplock<O> {
     return levelOf(this.state.held)
   }
 
-  constructor(stream: StreamNode<O>, key: string | undefined) {
+  constructor(stream: StreamNode<O>, key: OplockKey | undefined) {
     this.stream = stream
     this.kind = key === undefined ? 'oplock' : 'lease'
     this.key = key
@@ -156,8 +162,9 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
     return { oplock: holder, upgraded: grows || isNew }
   }
 
-  #leaseOf(stream: StreamNode<O>, key: string): Holder<O> | undefined {
-    for (const holder of this.#streams.get(stream)?.holders ?? []) if (holder.key === key) return holder
+  #leaseOf(stream: StreamNode<O>, key: OplockKey): Holder<O> | undefined {
+    for (const holder of this.#streams.get(stream)?.holders ?? [])
+      if (isSameKey(holder.key, key)) return holder
     return undefined
   }
 
@@ -179,8 +186,7 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
     }
     for (const other of stream.opens) {
       if (present) break
-      const isOther = other !== open && (open.oplockKey === undefined || other.oplockKey !== open.oplockKey)
-      present = isOther && !other.attributesOnly
+      present = other !== open && !isSameKey(other.oplockKey, open.oplockKey) && !other.attributesOnly
     }
     return { present, held, oplocks }
   }
@@ -210,7 +216,7 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
     const knows = by?.parentOplockKey
     const breaks: OplockBreak<O>[] = []
     for (const holder of this.#directories.ofParent(entry)) {
-      if (knows === undefined || holder.key !== knows) this.#break(holder, 'change', breaks)
+      if (knows === undefined || holder.key?.key !== knows) this.#break(holder, 'change', breaks)
     }
     // What is cached of a directory is never written back: there is nothing to wait for.
     return { breaks, waitFor: [] }
@@ -353,9 +359,14 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
 
 const NOTHING_TO_BREAK: Check<never> = { breaks: [], waitFor: [] }
 
+/** Whether both have a key, and the same. */
+function isSameKey(one: OplockKey | undefined, other: OplockKey | undefined): boolean {
+  return one !== undefined && one.key === other?.key && one.client === other.client
+}
+
 /** 2.1.4.12: a key never breaks itself. */
 function isOwn<O extends CachingOpen>(holder: Holder<O>, by: Actor<O>): boolean {
-  if (holder.key !== undefined) return holder.key === by.oplockKey
+  if (holder.key !== undefined) return isSameKey(holder.key, by.oplockKey)
   return holder.opens.has(by as O)
 }
 

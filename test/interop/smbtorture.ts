@@ -80,7 +80,7 @@ function mainServer(directory: string, data: string, btrfs: string): Promise<Ser
     directory,
     accounts: [alice, bob, nasAdministrator],
     shares,
-    smb: {},
+    smb: { smbtorture_fsctls: true },
   })
 }
 

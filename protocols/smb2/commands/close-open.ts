@@ -76,8 +76,6 @@ async function detach(server: Server, open: Open): Promise<void> {
     // Those who keep the last handles for no one close them. A CLOSE waits for none of that.
     server.oplocks.breakHandles(open.file)?.cancel()
   }
-  // Its entry shows another size and time from now on.
-  if (open.hasWritten) server.oplocks.entryChanged(shared, shared)
   const { removeFile, removeStream } = server.nodes.detach(shared)
   const requester = removeFile ?? removeStream
   if (requester === undefined) return
@@ -90,6 +88,8 @@ async function detach(server: Server, open: Open): Promise<void> {
         action: NotifyAction.REMOVED,
         filter: nameFilter(open.isDirectory),
       }
+      // Who closes last need not know that the entry was to go.
+      if (requester !== shared) server.oplocks.entryChanged(requester)
       noteEntry(server, open, change)
     } else {
       noteStream(server, open, open.file.stream, NotifyAction.REMOVED_STREAM, NotifyFilter.STREAM_NAME)

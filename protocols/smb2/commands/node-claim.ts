@@ -2,6 +2,7 @@
 
 import type { FileHandle, FileStat } from '../../../storage/file-system.ts'
 import type { StreamNode, Target } from '../../../storage/sharing/node-table.ts'
+import type { OplockKey } from '../../../storage/sharing/oplocks.ts'
 import {
   GrantedAccess,
   ShareMode,
@@ -30,7 +31,7 @@ export interface ClaimRequest {
   readonly path: string
   readonly isDirectory: boolean
   /** Open.TargetOplockKey and Open.ParentOplockKey, when a lease is asked for. */
-  readonly oplockKey: string | undefined
+  readonly oplockKey: OplockKey | undefined
   readonly parentOplockKey: string | undefined
   /** An access mask: what was granted. */
   readonly access: number

@@ -14,9 +14,14 @@ const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 /** The open's file was modified. @param filter bits of NotifyFilter */
 export function noteModified(server: Server, open: Open, filter: number): void {
   if (filter === 0) return
-  const { shared } = open.file
-  server.oplocks.entryChanged(shared, shared)
+  tellDirectory(server, open)
   tellModified(server, open, filter)
+}
+
+/** Those who cache the directory: its entry shows something else. */
+function tellDirectory(server: Server, open: Open): void {
+  open.entryUntold = false
+  server.oplocks.entryChanged(open.file.shared, open.file.shared)
 }
 
 function tellModified(server: Server, open: Open, filter: number): void {
@@ -37,6 +42,7 @@ export function noteStream(server: Server, open: Open, stream: string, action: n
 export function noteWrite(server: Server, open: Open): void {
   const now = server.environment.now()
   open.file.node.node.times.wrote(open.userSetTimes, now)
+  open.entryUntold = true
   if (server.changes.size === 0) return
   open.writeUntold = now - open.writeToldAt < WRITE_NEWS_INTERVAL
   if (open.writeUntold) return
@@ -49,7 +55,7 @@ export function noteResize(server: Server, open: Open): void {
   const { times } = open.file.node.node
   times.wrote(open.userSetTimes, server.environment.now())
   times.settle()
-  server.oplocks.entryChanged(open.file.shared, open.file.shared)
+  tellDirectory(server, open)
   tellWrite(server, open)
 }
 
@@ -69,6 +75,7 @@ export async function noteClose(server: Server, open: Open): Promise<void> {
     }
     tellUntold(server, open)
   }
+  if (open.entryUntold) tellDirectory(server, open)
   if (open.userSetTimes !== 0) await releaseTimes(server, open, open.userSetTimes)
 }
 

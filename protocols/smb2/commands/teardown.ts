@@ -59,6 +59,7 @@ export async function tearDownConnection(server: Server, connection: Connection)
   // A session that has other channels goes on.
   const ended = sessions.filter((session) => session.channelList.size === 0)
   await Promise.all(ended.map((session) => disconnectSession(server, session)))
+  server.oplocks.connectionLost(connection)
 }
 
 /** The session has other channels. */

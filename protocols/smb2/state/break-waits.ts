@@ -53,6 +53,11 @@ export class BreakWaits<Broken> {
     known.stopTimer = stopTimer
   }
 
+  /** Those whose acknowledgment is awaited. */
+  underWay(): Iterable<Broken> {
+    return [...this.#underWay.keys()]
+  }
+
   /** Nothing is awaited any longer: those who wait look again. */
   end(broken: Broken): void {
     const underWay = this.#underWay.get(broken)

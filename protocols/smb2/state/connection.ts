@@ -60,6 +60,8 @@ export class Connection {
   keepsSetTimes = true
   bytesReceived = 0
   bytesSent = 0
+  /** For tests alone: called when the notification of a break was sent. */
+  onBreakSent: (() => void) | undefined
 
   /** Bytes of received frames in use and of payloads to be sent. */
   #bytesInFlight = 0

@@ -1,12 +1,12 @@
 /** MS-SMB2 3.3.1.11 Lease Table and 3.3.1.12 Lease: what clients cache under keys of their own choice. */
 
-import type { Oplock } from '../../../storage/sharing/oplocks.ts'
+import type { Oplock, OplockKey } from '../../../storage/sharing/oplocks.ts'
 import { type LeaseContext, LeaseFlag } from '../messages/create-context-lease.ts'
 import type { Open, SharedFile } from './open.ts'
 
-/** Identifies a lease among those of all clients: MS-FSA's TargetOplockKey. */
-export function oplockKeyOf(clientGuid: Buffer, leaseKey: Buffer): string {
-  return `${clientGuid.toString('hex')}:${leaseKey.toString('hex')}`
+/** MS-FSA's TargetOplockKey of a lease. */
+export function oplockKeyOf(clientGuid: Buffer, leaseKey: Buffer): OplockKey {
+  return { client: clientGuid.toString('hex'), key: leaseKey.toString('hex') }
 }
 
 export class Lease {

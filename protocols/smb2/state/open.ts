@@ -100,8 +100,10 @@ export class Open {
   readonly channelSequence = new ChannelSequence()
   /** FILE_DELETE_ON_CLOSE: closing this open marks the file for deletion. */
   deleteOnClose = false
-  /** Data was changed through this open: its entry is another one than before. */
+  /** Data was changed through this open. */
   hasWritten = false
+  /** Likewise, and those who cache its directory do not know of it yet. */
+  entryUntold = false
 
   // ours
   /** The client is gone, and may come back for it. */

@@ -16,6 +16,7 @@ import { OplockLevel as WireLevel } from '../messages/create.ts'
 import { type LeaseContext, LeaseState } from '../messages/create-context-lease.ts'
 import { LEASE_BREAK_ACK_REQUIRED, type LeaseBreakNotification } from '../messages/lease-break.ts'
 import { type BreakWait, BreakWaits } from './break-waits.ts'
+import type { Connection } from './connection.ts'
 import { Lease, type LeaseTables } from './lease.ts'
 import type { Open, SharedFile } from './open.ts'
 
@@ -37,6 +38,8 @@ interface Holder {
   readonly unannounced: Set<Open>
   /** A break that the client is told once it knows of all of them. */
   deferred: BreakNotification | undefined
+  /** What was told last, and where. */
+  sent: { readonly notification: BreakNotification; readonly connection: Connection } | undefined
 }
 
 const WIRE_LEVELS: Readonly<Record<OplockLevel, number>> = {
@@ -49,20 +52,22 @@ const LEVELS = new Map<number, OplockLevel>(
   Object.entries(WIRE_LEVELS).map(([level, wire]) => [wire, level as OplockLevel]),
 )
 
+/** Sends a notification (3.3.4.6, 3.3.4.7). @returns where, if anyone could be reached */
+export type Notify = (notification: BreakNotification) => Connection | undefined
+
 export class OplockBreaks {
   readonly #rules: Oplocks<SharedFile>
   readonly #leaseTables: LeaseTables
-  readonly #notify: (notification: BreakNotification) => void
+  readonly #notify: Notify
   readonly #holders = new Map<Oplock<SharedFile>, Holder>()
   readonly #holderOf = new Map<SharedFile, Holder>()
   readonly #waits: BreakWaits<Oplock<SharedFile>>
 
-  /** @param notify sends the notification (3.3.4.6, 3.3.4.7), if anyone can be reached */
   constructor(
     rules: Oplocks<SharedFile>,
     leaseTables: LeaseTables,
     environment: Environment,
-    notify: (notification: BreakNotification) => void,
+    notify: Notify,
   ) {
     this.#rules = rules
     this.#leaseTables = leaseTables
@@ -109,7 +114,14 @@ export class OplockBreaks {
   #holderFor(oplock: Oplock<SharedFile>, lease: Lease | undefined): Holder {
     let holder = this.#holders.get(oplock)
     if (holder === undefined) {
-      holder = { oplock, lease, opens: new Set(), unannounced: new Set(), deferred: undefined }
+      holder = {
+        oplock,
+        lease,
+        opens: new Set(),
+        unannounced: new Set(),
+        deferred: undefined,
+        sent: undefined,
+      }
       this.#holders.set(oplock, holder)
     }
     return holder
@@ -269,6 +281,14 @@ export class OplockBreaks {
     this.#waits.end(holder.oplock)
   }
 
+  /** 3.3.4.6, 3.3.4.7: what was told on a connection that is gone, and not answered, is told on another channel. */
+  connectionLost(connection: Connection): void {
+    for (const oplock of this.#waits.underWay()) {
+      const holder = this.#holders.get(oplock)
+      if (holder?.sent?.connection === connection) this.#send(holder, holder.sent.notification)
+    }
+  }
+
   /** Tells the holders, and waits for those that have to answer. */
   #perform({ breaks, waitFor }: Check<SharedFile>): BreakWait | undefined {
     for (const begun of breaks) this.#begin(begun, 'break')
@@ -289,7 +309,9 @@ export class OplockBreaks {
 
   #send(holder: Holder, notification: BreakNotification): void {
     // A client that is closing all of them gives everything up anyway.
-    for (const open of holder.opens) if (!open.closing) return this.#notify(notification)
+    if ([...holder.opens].every(({ closing }) => closing)) return
+    const connection = this.#notify(notification)
+    holder.sent = connection && { notification, connection }
   }
 }
 

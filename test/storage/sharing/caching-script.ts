@@ -9,7 +9,13 @@ import {
   type OplockLevel,
 } from '../../../storage/sharing/caching.ts'
 import { NodeTable } from '../../../storage/sharing/node-table.ts'
-import { type CachingOpen, type Check, type Oplock, Oplocks } from '../../../storage/sharing/oplocks.ts'
+import {
+  type CachingOpen,
+  type Check,
+  type Oplock,
+  type OplockKey,
+  Oplocks,
+} from '../../../storage/sharing/oplocks.ts'
 import { GrantedAccess, ShareMode } from '../../../storage/sharing/share-access.ts'
 
 export const ROOT = {}
@@ -63,7 +69,7 @@ export class Script {
     this.#directory = directory
   }
 
-  #attach(name: string, fields: OpenFields, oplockKey: string | undefined) {
+  #attach(name: string, fields: OpenFields, oplockKey: OplockKey | undefined) {
     const attributesOnly = fields.stat === true
     const open: NamedOpen = {
       ...{ name, attributesOnly, metadataOnly: attributesOnly || fields.control === true },
@@ -84,7 +90,7 @@ export class Script {
 
   /** With the lease of a key, "A" of "A1", "A2". @returns the state, with "+" when it was made or grew */
   lease(name: string, wanted: string, fields: OpenFields = {}): string {
-    const { open, node } = this.#attach(name, fields, name[0])
+    const { open, node } = this.#attach(name, fields, { client: 'one', key: name[0] ?? '' })
     const { oplock, upgraded } = this.oplocks.requestLease(node, open, bits(wanted))
     return text('lease', oplock.state) + (upgraded ? '+' : '')
   }
@@ -140,7 +146,7 @@ export class Script {
 
 /** Who holds it. */
 function nameOf({ key, opens }: Oplock<NamedOpen>): string {
-  return key ?? [...opens][0]?.name ?? ''
+  return key?.key ?? [...opens][0]?.name ?? ''
 }
 
 export function transcript({ breaks, waitFor }: Check<NamedOpen>): string {

@@ -132,7 +132,7 @@ t.test('a directory is cached until its entries change', async (t) => {
   script.lease('A', 'RH')
   script.lease('B', 'R')
   const change = (path: string, by?: string): string => {
-    const child = { metadataOnly: false, oplockKey: 'X', parentOplockKey: by }
+    const child = { metadataOnly: false, oplockKey: { client: 'other', key: 'X' }, parentOplockKey: by }
     return transcript(script.oplocks.checkParent({ root: ROOT, path }, child))
   }
   t.equal(change('file'), '', 'itself is no entry of it')

@@ -181,7 +181,11 @@ function happen(script: Script, event: Event, name: string): void {
   if (event.kind === 'open') {
     const [key, wanted] = event.wanted.includes(':') ? event.wanted.split(':') : [undefined, event.wanted]
     const stream = script.nodes.findStream(TARGET)
-    const by = { metadataOnly: event.stat, oplockKey: key, parentOplockKey: undefined }
+    const by = {
+      metadataOnly: event.stat,
+      oplockKey: key === undefined ? undefined : { client: 'one', key },
+      parentOplockKey: undefined,
+    }
     if (stream !== undefined && (event.overwrites || !event.stat)) {
       const { waitFor } = script.oplocks.check(stream, event.overwrites ? 'overwrite' : 'open', by)
       if (waitFor.length > 0) return
@@ -217,7 +221,8 @@ function change(script: Script, open: NamedOpen): void {
   if (waitFor.length > 0) throw new Error('a writer beside an exclusive holder')
   for (const other of script.opens.values()) {
     const oplock = script.oplocks.oplockOf(other)
-    const isOwn = other === open || (open.oplockKey !== undefined && other.oplockKey === open.oplockKey)
+    const isOwn =
+      other === open || (open.oplockKey !== undefined && other.oplockKey?.key === open.oplockKey.key)
     // One that is told to forget it, but need not be waited for, is as good as one that has.
     if (oplock !== undefined && !isOwn && (oplock.state.breaking?.required ?? oplock.state.held) !== 0)
       throw new Error('a copy outlives a change')
@@ -227,7 +232,7 @@ function change(script: Script, open: NamedOpen): void {
 
 /** Whether two opens may know of each other's changes: they share a lease. */
 function together(one: NamedOpen, other: NamedOpen): boolean {
-  return one === other || (one.oplockKey !== undefined && one.oplockKey === other.oplockKey)
+  return one === other || (one.oplockKey !== undefined && one.oplockKey.key === other.oplockKey?.key)
 }
 
 t.test(

@@ -1,6 +1,7 @@
 /** MS-SMB2 3.3.5.9.8, 3.3.5.9.11: the lease that a CREATE asks for. */
 
 import { foldKey } from '../../../../storage/names/fold.ts'
+import type { OplockKey } from '../../../../storage/sharing/oplocks.ts'
 import type { CommandContext } from '../../context.ts'
 import { OplockLevel } from '../../messages/create.ts'
 import { type LeaseContext, LeaseFlag } from '../../messages/create-context-lease.ts'
@@ -12,7 +13,7 @@ import type { ParsedName } from './name.ts'
 /** A lease that is asked for, and Open.TargetOplockKey and Open.ParentOplockKey of the open. */
 export interface RequestedLease {
   readonly context: LeaseContext
-  readonly oplockKey: string
+  readonly oplockKey: OplockKey
   readonly parentOplockKey: string | undefined
 }
 
@@ -32,7 +33,7 @@ export function requestedLease(
   return {
     context,
     oplockKey: oplockKeyOf(clientGuid, context.leaseKey),
-    parentOplockKey: parent === undefined ? undefined : oplockKeyOf(clientGuid, parent),
+    parentOplockKey: parent?.toString('hex'),
   }
 }
 

@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.5.15: receiving an IOCTL Request. */
 
+import type { Reader } from '../../../wire/reader.ts'
 import { type CommandContext, command } from '../../context.ts'
 import { Command } from '../../messages/commands.ts'
 import { Fsctl } from '../../messages/ioctl/fsctl.ts'
@@ -22,7 +23,7 @@ import { queryNetworkInterfaceInfo } from './network-interface-info.ts'
 import { createOrGetObjectId } from './object-id.ts'
 import { pipePeek, pipeTransceive, pipeWait } from './pipe.ts'
 import { getReparsePoint, setReparsePoint } from './reparse.ts'
-import { SMBTORTURE_HANDLERS } from './smbtorture.ts'
+import { forceUnackedTimeout, SMBTORTURE_HANDLERS } from './smbtorture.ts'
 import { enumerateSnapshots } from './snapshots.ts'
 import { queryAllocatedRanges, setSparse, setZeroData } from './sparse.ts'
 import { validateNegotiateInfo } from './validate-negotiate-info.ts'
@@ -54,12 +55,21 @@ export const ioctl = command<IoctlResponse, IoctlRequest>({
   needs: 'tree',
   modifies: true,
   decode: decodeIoctlRequest,
+  runOnConnection,
   encode: encodeIoctlResponse,
   fileId: (request) => (namesNoOpen(request) ? undefined : request.fileId),
   payloadBytes: (request) =>
     Math.max(request.input.length, request.maxInputResponse + request.maxOutputResponse),
   run: runIoctl,
 })
+
+/** A control that smbtorture sends without a session. */
+function runOnConnection(context: CommandContext, reader: Reader): Outcome<IoctlResponse> | undefined {
+  if (!context.server.settings.smbtortureFsctls) return undefined
+  const request = decodeIoctlRequest(reader)
+  const outcome = forceUnackedTimeout(context, request)
+  return outcome && respond(request, outcome)
+}
 
 /** Controls of the server rather than of a file (3.3.5.15). */
 function namesNoOpen({ ctlCode }: IoctlRequest): boolean {

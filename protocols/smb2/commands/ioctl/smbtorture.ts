@@ -1,6 +1,8 @@
 /** Controls by which smbtorture has a server behave in ways that MS-SMB2 2.2.20 and 2.2.32 allow and servers seldom do; off unless configured. */
 
+import type { CommandContext } from '../../context.ts'
 import { Fsctl } from '../../messages/ioctl/fsctl.ts'
+import type { IoctlRequest } from '../../messages/ioctl.ts'
 import { fail, ok } from '../../outcome.ts'
 import { Status } from '../../status.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
@@ -44,3 +46,24 @@ export const SMBTORTURE_HANDLERS: ReadonlyMap<number, IoctlHandler> = new Map<nu
   [Fsctl.SMBTORTURE_GLOBAL_READ_RESPONSE_BODY_PADDING8, padReads],
   [Fsctl.SMBTORTURE_FSP_ASYNC_SLEEP, sleep],
 ])
+
+/** After which a connection counts as gone, when nothing that is sent on it is acknowledged; milliseconds. */
+const UNACKED_TIMEOUT = 1200
+
+/**
+ * From now on the connection behaves as if its peer acknowledged nothing: it goes some time after the
+ * notification of a break was sent on it. Asked of the connection, without a session.
+ * @returns undefined for any other request
+ */
+export function forceUnackedTimeout(
+  { server, connection, header }: CommandContext,
+  { ctlCode, input }: IoctlRequest,
+): IoctlOutcome | undefined {
+  if (header.sessionId !== 0n || ctlCode !== Fsctl.SMBTORTURE_FORCE_UNACKED_TIMEOUT) return undefined
+  if (input.length !== 0) return fail(Status.INVALID_PARAMETER)
+  connection.onBreakSent = () => {
+    const drop = (): void => connection.disconnect('nothing is acknowledged')
+    server.environment.after(UNACKED_TIMEOUT, drop)
+  }
+  return done()
+}
