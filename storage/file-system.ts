@@ -139,6 +139,17 @@ export interface AttributeChanges {
   readonly gid?: number
 }
 
+/** What happened to an entry of a watched directory, by whomever: names as clients see them. */
+export type LocalChange =
+  | {
+      readonly kind: 'added' | 'removed' | 'written' | 'attributes'
+      readonly name: string
+      readonly isDirectory: boolean
+    }
+  | { readonly kind: 'renamed'; readonly name: string; readonly to: string; readonly isDirectory: boolean }
+  /** More happened than could be kept. */
+  | { readonly kind: 'lost' }
+
 /** A name in a directory with what a listing shows of it. */
 export interface DirectoryEntry {
   /** As the client sees it. '.' and '..' come first. */
@@ -236,6 +247,12 @@ export interface FileHandle {
   /** Turns an empty file or directory into a symbolic link. */
   makeLink(target: string): Promise<void>
   list(request: ListRequest): Promise<DirectoryCursor>
+  /**
+   * Reports what happens to the entries of this directory (not deeper), also what the handles of this file system do
+   * themselves, which may come twice or somewhat later: the caller knows its own.
+   * @returns how to stop; undefined where changes cannot be watched, or not of so many directories
+   */
+  watch(listener: (change: LocalChange) => void): Promise<(() => Promise<void>) | undefined>
   /** Moves the entry; for a stream, renames the stream. Returns the path as stored. */
   rename(request: RenameRequest): Promise<string>
   /** Adds a second name (hard link). */

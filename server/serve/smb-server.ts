@@ -73,7 +73,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),
     leaseTables,
     tunnel: new TunnelCache(),
-    changes: new ChangeBus(limits.keptChanges),
+    changes: new ChangeBus(limits.keptChanges, () => environment.now()),
     connectionList: new Set(),
     lookup: (user) => sources.accounts.find(user),
     self,

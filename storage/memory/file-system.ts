@@ -1,11 +1,12 @@
 /** The file store interface in RAM: for tests, and to show what a backend must do; nothing outlives the process. */
 
 import { StorageError, UnheededError } from '../errors.ts'
-import type { Features, FileSystem, Nanoseconds } from '../file-system.ts'
+import type { Features, FileSystem, LocalChange, Nanoseconds } from '../file-system.ts'
 import { MAXIMUM_NAME_UNITS } from '../names/valid.ts'
 import { Faults } from './faults.ts'
 import { openOn } from './open.ts'
 import { PAGE_BYTES } from './sparse-bytes.ts'
+import { pathOf } from './tree.ts'
 import { Volume } from './volume.ts'
 
 export interface MemoryFileSystemOptions {
@@ -20,6 +21,8 @@ export interface MemoryFileSystemOptions {
 
 export interface MemoryFileSystem extends FileSystem {
   readonly faults: Faults
+  /** As if a local process had made a change in the directory at `path`: those who watch it are told; nothing is changed. */
+  reportLocal(path: string, change: LocalChange): void
 }
 
 const DEFAULT_CAPACITY_BYTES = 2 ** 40
@@ -52,6 +55,11 @@ export function createMemoryFileSystem(options: MemoryFileSystemOptions = {}): M
     features: volume.features,
     volumeId: volume.volumeId,
     faults: volume.faults,
+    reportLocal(path, change) {
+      for (const { directory, listener } of volume.watches) {
+        if (directory.entry !== undefined && pathOf(directory.entry) === path) listener(change)
+      }
+    },
     async open(request) {
       try {
         return await volume.run('open', () => openOn(volume, request))

@@ -10,6 +10,7 @@ import type {
   FileStat,
   Identity,
   ListRequest,
+  LocalChange,
   OpenRequest,
   RenameRequest,
   StreamEntry,
@@ -216,6 +217,13 @@ export class MemoryHandle implements FileHandle {
       demand(this.#node.directory !== undefined && this.#stream === undefined, 'not-directory')
       demand(allows(this.#node, this.#identity, Access.read), 'access-denied')
       return new MemoryCursor(this.#volume, this.#node, this.#identity, request)
+    })
+  }
+
+  async watch(listener: (change: LocalChange) => void): Promise<(() => Promise<void>) | undefined> {
+    return await this.#run('watch', () => {
+      demand(this.#node.directory !== undefined && this.#stream === undefined, 'not-directory')
+      return this.#volume.watch(this.#node, listener)
     })
   }
 

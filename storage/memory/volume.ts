@@ -1,7 +1,7 @@
 /** What the handles of one file system in RAM share: its root, clock, space and faults. */
 
 import { StorageError, type StorageErrorCode } from '../errors.ts'
-import type { Features, FileType, Identity, Nanoseconds } from '../file-system.ts'
+import type { Features, FileType, Identity, LocalChange, Nanoseconds } from '../file-system.ts'
 import { Directory } from './directory.ts'
 import type { Faults, Operation } from './faults.ts'
 import type { Entry, MemoryNode } from './node.ts'
@@ -23,6 +23,11 @@ export interface VolumeSettings {
   readonly faults: Faults
 }
 
+export interface DirectoryWatch {
+  readonly directory: MemoryNode
+  readonly listener: (change: LocalChange) => void
+}
+
 const ROOT_MODE = 0o755
 const FIRST_FILE_ID = 2n
 /** The server's own user. */
@@ -35,6 +40,7 @@ export class Volume implements VolumeSettings {
   readonly budget: PageBudget
   readonly faults: Faults
   readonly root: Entry
+  readonly watches = new Set<DirectoryWatch>()
   #nextFileId = FIRST_FILE_ID
   #closed = false
   readonly #underWay = new Set<Promise<unknown>>()
@@ -49,6 +55,15 @@ export class Volume implements VolumeSettings {
     this.root = { parent: undefined, name: '', node }
     node.entry = this.root
     node.links = 1
+  }
+
+  /** Listens to what a test says that others did in a directory. */
+  watch(directory: MemoryNode, listener: (change: LocalChange) => void): () => Promise<void> {
+    const watch = { directory, listener }
+    this.watches.add(watch)
+    return async () => {
+      this.watches.delete(watch)
+    }
   }
 
   /** Does an operation's work in one piece, after the waits and failures that a test asked for. */

@@ -24,8 +24,8 @@ import {
   unlinkat,
 } from './native.ts'
 import { findEntry, type OpenedDirectory, openDirectory, openDirectoryExact } from './resolve.ts'
-import { clientName, clientPath, diskComponents, indexes, joinPath, shareOf } from './share.ts'
-import { type Share, splitPath } from './share-type.ts'
+import { clientPath, diskComponents, indexes, joinPath, shareOf } from './share.ts'
+import { clientName, type Share, splitPath } from './share-type.ts'
 import { identityOf, newRecord, sizeOf, typeOf } from './stat-record.ts'
 
 /** PATH_MAX of Linux. */

@@ -8,7 +8,7 @@ import { type HandleContext, PosixHandle } from './handle.ts'
 import type { OpenReply } from './jobs.ts'
 import { hashOf } from './name-table.ts'
 import type { ProbedRoot } from './probe.ts'
-import { type NameMapping, type Share, splitPath } from './share-type.ts'
+import { clientName, type NameMapping, type Share, splitPath } from './share-type.ts'
 import { decodeStat, fileIdentityHash } from './stat-record.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -35,6 +35,8 @@ class PosixFileSystem implements FileSystem {
       workers,
       volume: probed,
       features: probed.features,
+      localChanges: workers.localChanges,
+      clientName: (name) => clientName(share, name),
       forget: (handle) => this.#handles.delete(handle),
     }
   }

@@ -11,6 +11,7 @@ import type {
   FileStat,
   FileType,
   ListRequest,
+  LocalChange,
   RenameRequest,
   StreamEntry,
 } from '../file-system.ts'
@@ -20,6 +21,7 @@ import { copyKernel, copyPlain } from './copy.ts'
 import { PosixCursor } from './cursor.ts'
 import { closeDescriptor, flushDescriptor, readFully, writeFully } from './descriptor.ts'
 import type { NodeReference } from './jobs.ts'
+import type { LocalChanges } from './local-changes.ts'
 import { decodeStat, type Volume } from './stat-record.ts'
 import type { Argument, Operation, Result, WorkerPool } from './worker-pool.ts'
 
@@ -28,6 +30,9 @@ export interface HandleContext {
   readonly workers: WorkerPool
   readonly volume: Volume
   readonly features: Features
+  readonly localChanges: LocalChanges
+  /** A name on disk as clients see it. */
+  readonly clientName: (name: string) => string
   readonly forget: (handle: PosixHandle) => void
 }
 
@@ -254,6 +259,17 @@ export class PosixHandle implements FileHandle {
       this.#cursors.add(cursor)
       return cursor
     })
+  }
+
+  async watch(listener: (change: LocalChange) => void): Promise<(() => Promise<void>) | undefined> {
+    const { clientName, localChanges } = this.#context
+    return await this.#use(() =>
+      localChanges.watch(this.#node, (change) => {
+        if (change.kind === 'lost') listener(change)
+        else if (change.kind !== 'renamed') listener({ ...change, name: clientName(change.name) })
+        else listener({ ...change, name: clientName(change.name), to: clientName(change.to) })
+      }),
+    )
   }
 
   async rename(request: RenameRequest): Promise<string> {

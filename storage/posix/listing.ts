@@ -25,8 +25,8 @@ import {
   statOf,
 } from './native.ts'
 import { openDirectoryExact } from './resolve.ts'
-import { clientName, joinPath, shareOf } from './share.ts'
-import { type Share, splitPath } from './share-type.ts'
+import { joinPath, shareOf } from './share.ts'
+import { clientName, type Share, splitPath } from './share-type.ts'
 import { RECORD_BYTES, typeOf } from './stat-record.ts'
 import { type EntryPath, insideDirectory } from './thread-directory.ts'
 import type { XattrPlace } from './xattr.ts'

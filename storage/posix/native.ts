@@ -104,6 +104,15 @@ const ioctlCall = declare<[number, number, Buffer]>(
 )
 
 export const close = declare<[number]>('int close(int fd)')
+const inotifyInitCall = declare<[number]>('int inotify_init1(int flags)')
+export const inotifyAddWatch = declare<[number, Path, number]>(
+  'int inotify_add_watch(int fd, const char* path, uint32_t mask)',
+)
+export const inotifyRemoveWatch = declare<[number, number]>('int inotify_rm_watch(int fd, int wd)')
+
+export function inotifyInit(): number {
+  return inotifyInitCall(O_NONBLOCK | O_CLOEXEC)
+}
 export const unshare = declare<[number]>('int unshare(int flags)')
 export const fchdir = declare<[number]>('int fchdir(int fd)')
 export const fsync = declare<[number]>('int fsync(int fd)')

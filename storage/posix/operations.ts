@@ -3,6 +3,7 @@
 import * as attributes from './attributes.ts'
 import * as data from './data.ts'
 import * as entries from './entries.ts'
+import * as inotify from './inotify.ts'
 import * as listing from './listing.ts'
 import { open } from './open.ts'
 import { openRoot } from './probe.ts'
@@ -48,6 +49,9 @@ export const operations = {
   beginListing: listing.beginListing,
   nextPage: listing.nextPage,
   endListing: listing.endListing,
+  beginInotify: inotify.beginInotify,
+  watchDirectory: inotify.watchDirectory,
+  unwatchDirectory: inotify.unwatchDirectory,
   /** Directories this worker has read from beginning to end for its index; for tests. */
   scans: () => indexes.scans,
 } as const

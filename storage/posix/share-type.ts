@@ -1,5 +1,8 @@
 /** What main thread and workers both know of a share. */
 
+import { toClient } from '../names/sfm.ts'
+import { wellFormed } from './disk-name.ts'
+
 /** 'native': the disk has the characters themselves; 'private': what clients send, U+F001 to U+F029. */
 export type NameMapping = 'native' | 'private'
 
@@ -22,4 +25,10 @@ export function splitPath(path: string): {
 } {
   const at = path.lastIndexOf('/')
   return at < 0 ? { parent: '', name: path } : { parent: path.slice(0, at), name: path.slice(at + 1) }
+}
+
+/** What clients see of a name on disk. */
+export function clientName(share: Pick<Share, 'nameMapping'>, diskName: string): string {
+  const name = wellFormed(diskName)
+  return share.nameMapping === 'native' ? toClient(name) : name
 }

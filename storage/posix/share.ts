@@ -1,11 +1,10 @@
 /** What a worker knows of one share: its root, kept open, and how names are written there. */
 
 import { StorageError } from '../errors.ts'
-import { toClient, toNative } from '../names/sfm.ts'
+import { toNative } from '../names/sfm.ts'
 import { componentError } from '../names/valid.ts'
 import { DirectoryIndexes } from './directory-index.ts'
-import { wellFormed } from './disk-name.ts'
-import type { Share } from './share-type.ts'
+import { clientName, type Share } from './share-type.ts'
 
 const shares = new Map<number, Share>()
 
@@ -34,12 +33,6 @@ export function diskComponents(share: Share, path: string): readonly string[] {
     if (error !== undefined) throw new StorageError(error)
     return share.nameMapping === 'native' ? toNative(component) : component
   })
-}
-
-/** What clients see of a name on disk. */
-export function clientName(share: Share, diskName: string): string {
-  const name = wellFormed(diskName)
-  return share.nameMapping === 'native' ? toClient(name) : name
 }
 
 /** The same for a path. */

@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads'
 import { StorageError } from '../errors.ts'
 import type { JobMessage, ReplyMessage } from './jobs.ts'
+import { LocalChanges } from './local-changes.ts'
 import type { Operations } from './operations.ts'
 import type { Share } from './share-type.ts'
 import { workerUrl } from './worker-url.ts'
@@ -26,6 +27,8 @@ interface Pending {
 export class WorkerPool {
   readonly #threads: Thread[]
   readonly #shares = new Map<number, Share>()
+  /** What others change in directories that are watched. */
+  readonly localChanges = new LocalChanges(this)
   #lastShare = 0
 
   constructor(size: number) {
@@ -59,6 +62,7 @@ export class WorkerPool {
 
   /** Lets the threads finish what they have and ends them. */
   async close(): Promise<void> {
+    await this.localChanges.close()
     await Promise.all(this.#threads.splice(0).map((thread) => thread.close()))
   }
 }

@@ -103,7 +103,9 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),
     leaseTables,
     tunnel: new TunnelCache(),
-    changes: new ChangeBus(options.limits?.keptChanges ?? DEFAULT_LIMITS.keptChanges),
+    changes: new ChangeBus(options.limits?.keptChanges ?? DEFAULT_LIMITS.keptChanges, () =>
+      environment.now(),
+    ),
     connectionList: new Set(),
     lookup(user) {
       const password = passwords.get(user.toLowerCase())

@@ -16,6 +16,7 @@ import type { Open } from '../state/open.ts'
 import { isFull } from '../state/usage.ts'
 import { Watch } from '../state/watch.ts'
 import { Status } from '../status.ts'
+import { listenLocally } from './local-changes.ts'
 
 export const changeNotify = command<ChangeNotifyResponse, ChangeNotifyRequest>({
   code: Command.CHANGE_NOTIFY,
@@ -67,6 +68,7 @@ function beginWatch(
     changes.remove(watch)
     session.watches--
   })
+  void listenLocally(server, open, watch)
   return watch
 }
 

@@ -2,6 +2,7 @@
 
 import { StorageError } from '../../../storage/errors.ts'
 import type { SetTimes } from '../../../storage/sharing/file-times.ts'
+import { FileAccess } from '../fscc/access.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import type { Change } from '../state/change-bus.ts'
 import type { Open } from '../state/open.ts'
@@ -44,6 +45,8 @@ export function noteWrite(server: Server, open: Open): void {
   open.file.node.node.times.wrote(open.userSetTimes, now)
   open.entryUntold = true
   if (server.changes.size === 0) return
+  // Streams are attributes on the disk, which reports each change of them.
+  if (open.file.stream !== '') server.changes.touched(open.file.shared.root, open.file.shared.path)
   open.writeUntold = now - open.writeToldAt < WRITE_NEWS_INTERVAL
   if (open.writeUntold) return
   open.writeToldAt = now
@@ -77,6 +80,9 @@ export async function noteClose(server: Server, open: Open): Promise<void> {
   }
   if (open.entryUntold) tellDirectory(server, open)
   if (open.userSetTimes !== 0) await releaseTimes(server, open, open.userSetTimes)
+  if (server.changes.size > 0 && open.grantsAny(FileAccess.WRITE_DATA | FileAccess.APPEND_DATA)) {
+    server.changes.touched(open.file.shared.root, open.file.shared.path)
+  }
 }
 
 function tellUntold(server: Server, open: Open): void {

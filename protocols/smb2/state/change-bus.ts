@@ -1,6 +1,7 @@
 /** MS-FSA 2.1.1.1 ChangeNotifyList, 2.1.4.1: brings changes, of whichever protocol or local process, to those who watch directories. */
 
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
+import { OwnChanges } from './own-changes.ts'
 import type { KeptBudget, Watch } from './watch.ts'
 
 /** Something that happened to an entry of a directory. */
@@ -20,6 +21,8 @@ interface WatchedTree {
   readonly directories: Map<string, Set<Watch>>
   /** Watches among them that want to know of subdirectories too. */
   recursive: number
+  /** What the disk will report again. */
+  readonly own: OwnChanges
 }
 
 /** The parts of a path's directories, from the entry's own up to the root. */
@@ -32,10 +35,17 @@ export class ChangeBus {
   readonly kept: KeptBudget
   readonly #trees = new Map<object, WatchedTree>()
   #size = 0
+  #saidMiss = false
 
-  /** @param keptChanges that all watches together keep between requests */
-  constructor(keptChanges: number) {
+  readonly #now: () => number
+
+  /**
+   * @param keptChanges that all watches together keep between requests
+   * @param now milliseconds
+   */
+  constructor(keptChanges: number, now: () => number) {
     this.kept = { limit: keptChanges, used: 0 }
+    this.#now = now
   }
 
   /** Watches that there are. */
@@ -46,7 +56,7 @@ export class ChangeBus {
   add(watch: Watch): void {
     let tree = this.#trees.get(watch.root)
     if (tree === undefined) {
-      tree = { directories: new Map(), recursive: 0 }
+      tree = { directories: new Map(), recursive: 0, own: new OwnChanges() }
       this.#trees.set(watch.root, tree)
     }
     place(tree, watch)
@@ -63,12 +73,6 @@ export class ChangeBus {
     if (tree.directories.size === 0) this.#trees.delete(watch.root)
   }
 
-  /** Whether anyone would learn of a change of the entry at `path`. */
-  isWatched(root: object, path: string): boolean {
-    const tree = this.#trees.get(root)
-    return tree !== undefined && (tree.recursive > 0 || tree.directories.has(parentOf(path)))
-  }
-
   /**
    * Tells those who watch a directory that something is below.
    * @param root the share's tree
@@ -78,8 +82,36 @@ export class ChangeBus {
     const tree = this.#trees.get(root)
     if (tree === undefined) return
     const told = new Set<Watch>()
-    for (const change of changes) deliver(tree, change, told)
+    for (const change of changes) {
+      if (tree.directories.has(parentOf(change.path))) noteOwn(tree, change, this.#now())
+      deliver(tree, change, told)
+    }
     for (const watch of told) watch.wake()
+  }
+
+  /** An open that could write ends, which the disk reports though those who watch need not be told of it. */
+  touched(root: object, path: string): void {
+    const tree = this.#trees.get(root)
+    if (tree?.directories.has(parentOf(path)) === true)
+      tree.own.note(path, NotifyAction.MODIFIED, this.#now())
+  }
+
+  /** A watch does not learn what others do on the disk; says so the first time. */
+  missLocal(say: () => void): void {
+    if (!this.#saidMiss) say()
+    this.#saidMiss = true
+  }
+
+  /** Tells one watch what the disk reports of its directory, unless it was done through this server. */
+  report(watch: Watch, changes: readonly Change[]): void {
+    const own = this.#trees.get(watch.root)?.own
+    const now = this.#now()
+    if (own === undefined || changes.some(({ path, action }) => own.includes(path, action, now))) return
+    for (const change of changes) {
+      const action = actionFor(change, watch.filter)
+      if (action !== undefined) watch.keep(action, change.path.slice(change.path.lastIndexOf('/') + 1))
+    }
+    watch.wake()
   }
 
   /** Watches of a directory, and of those below it, follow when it is renamed. */
@@ -101,13 +133,12 @@ export class ChangeBus {
   deleting(root: object, path: string): void {
     for (const watch of [...(this.#trees.get(root)?.directories.get(path) ?? [])]) watch.endDeleted()
   }
+}
 
-  /** Changes were lost: whoever watches the directory, or everything below it, has to look for himself. */
-  overflow(root: object): void {
-    for (const watches of this.#trees.get(root)?.directories.values() ?? []) {
-      for (const watch of watches) watch.overflow()
-    }
-  }
+/** A stream's change is one of its file, as far as the disk knows. */
+function noteOwn(tree: WatchedTree, { path, action }: Change, now: number): void {
+  const colon = path.indexOf(':', path.lastIndexOf('/') + 1)
+  tree.own.note(colon < 0 ? path : path.slice(0, colon), action, now)
 }
 
 function place(tree: WatchedTree, watch: Watch): void {

@@ -10,6 +10,7 @@ import type { FileId } from '../../../protocols/smb2/messages/structure.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { filetimeOfMilliseconds } from '../../../protocols/wire/filetime.ts'
 import { Writer } from '../../../protocols/wire/writer.ts'
+import type { LocalChange } from '../../../storage/file-system.ts'
 import { setBasic } from '../../sim/basic-information.ts'
 import { make, scene } from '../../sim/scene.ts'
 import { watch } from '../../sim/sim-checks.ts'
@@ -296,3 +297,49 @@ scene(
   },
   { limits: { watchesPerSession: 2, watches: 3, keptChanges: 5 } },
 )
+
+scene('what local processes change', async (t, { sim, anna, bert }) => {
+  await make(bert, 'd', DIRECTORY_FILE)
+  const folder = await openFolder(anna, 'd')
+  const next = async (): Promise<string[]> =>
+    changesIn(outputOf(await anna.request(notifyRequest(folder, NOTIFY_FILTER_ALL))).output)
+  const report = (change: LocalChange) => sim.storage.reportLocal('d', change)
+  const first = next()
+  await settled()
+  report({ kind: 'added', name: 'local', isDirectory: false })
+  t.same(await first, ['ADDED local'])
+  report({ kind: 'written', name: 'local', isDirectory: false })
+  report({ kind: 'attributes', name: 'local', isDirectory: false })
+  report({ kind: 'renamed', name: 'local', to: 'moved', isDirectory: false })
+  report({ kind: 'removed', name: 'moved', isDirectory: false })
+  t.same(await next(), [
+    ...[
+      'MODIFIED local',
+      'MODIFIED local',
+      'RENAMED_OLD_NAME local',
+      'RENAMED_NEW_NAME moved',
+      'REMOVED moved',
+    ],
+  ])
+  await make(bert, 'd\\own')
+  report({ kind: 'added', name: 'own', isDirectory: false })
+  report({ kind: 'written', name: 'own', isDirectory: false })
+  t.same(await next(), ['ADDED own'], 'what a client did comes once')
+  report({ kind: 'removed', name: 'own', isDirectory: false })
+  t.same(await next(), ['REMOVED own'], 'which does not hide that someone else removes it')
+  await sim.environment.advance(3000)
+  report({ kind: 'written', name: 'own', isDirectory: false })
+  t.same(await next(), ['MODIFIED own'], 'nor what is done later')
+  const lost = anna.request(notifyRequest(folder, NOTIFY_FILTER_ALL))
+  await settled()
+  report({ kind: 'lost' })
+  t.equal((await lost).status, Status.NOTIFY_ENUM_DIR)
+  const rename = { fileInfoClass: FileInformationClass.Rename, input: renameTo('e') }
+  const mover = await bert.create({ name: 'd', ...DIRECTORY })
+  t.equal(await bert.setInfo(mover.fileId, rename), SUCCESS)
+  sim.storage.reportLocal('e', { kind: 'added', name: 'after the move', isDirectory: true })
+  t.same(await next(), ['ADDED after the move'])
+  await anna.close(folder)
+  await settled()
+  report({ kind: 'added', name: 'too late', isDirectory: false })
+})
