@@ -1,35 +1,14 @@
 /** Running the programs of others: clients that are timed, servers that are measured. */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
-import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { describe, type RunOptions, run as runProgram } from '../test/interop/process.ts'
 
-/** What a failing program said is shown up to this length, in characters. */
-const SHOWN_OUTPUT = 2000
 const STOP_MILLISECONDS = 10_000
 
-/** The directory of package.json: sources and compiled files lie at different depths below it. */
-export const projectRoot = findRoot(import.meta.dirname)
-
-function findRoot(start: string): string {
-  return existsSync(join(start, 'package.json')) ? start : findRoot(dirname(start))
-}
-
-export function isInstalled(program: string): boolean {
-  return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0
-}
-
-export interface RunOptions {
-  /** Seconds after which it is killed and counts as failed. */
-  readonly seconds: number
-  readonly input?: string
-}
-
 export interface Finished {
-  /** Standard output and standard error, in the order of arrival. */
+  /** Standard output, then standard error. */
   readonly output: string
   /** Wall time from start to end. */
   readonly seconds: number
@@ -37,26 +16,11 @@ export interface Finished {
 
 /** Runs a program to its end. @throws Error with its output when it fails or takes too long */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<Finished> {
-  const output: Buffer[] = []
   const started = performance.now()
-  const child = spawn(command, args, {
-    stdio: 'pipe',
-    timeout: options.seconds * 1000,
-    killSignal: 'SIGKILL',
-  })
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => output.push(bytes))
-  // Who ends without reading its input fails by its exit code, not here.
-  child.stdin.on('error', () => undefined)
-  child.stdin.end(options.input ?? '')
-  const [code, signal] = await once(child, 'close')
+  const result = await runProgram(command, args, options)
   const seconds = (performance.now() - started) / 1000
-  const text = Buffer.concat(output).toString()
-  if (code !== 0) {
-    throw new Error(
-      `${command} ${args.join(' ')} ended with ${code ?? signal}:\n${text.slice(-SHOWN_OUTPUT)}`,
-    )
-  }
-  return { output: text, seconds }
+  if (result.code !== 0) throw new Error(describe(command, args, result, options.seconds))
+  return { output: result.stdout + result.stderr, seconds }
 }
 
 /** SIGTERM, and SIGKILL to all that it started when that is not enough. The child leads a process group. */
@@ -72,14 +36,4 @@ export async function stop(child: ChildProcess): Promise<void> {
   } catch {
     // Nobody is left.
   }
-}
-
-/** A TCP port of the loopback address that nobody uses now. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

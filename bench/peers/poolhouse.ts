@@ -7,7 +7,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePort, projectRoot, run, stop } from '../programs.ts'
+import { projectRoot } from '../../test/interop/paths.ts'
+import { freePort } from '../../test/interop/ports.ts'
+import { run, stop } from '../programs.ts'
 import { type Peer, type RunningServer, SHARE, type StartOptions } from './peer.ts'
 
 const READY_SECONDS = 30

@@ -23,7 +23,7 @@ export const labCommand = join(sharedRoot, 'lab', 'lab')
 
 const program = (name: string, debianPackage = name): Need => ({
   name: name === debianPackage ? name : `${name} (${debianPackage})`,
-  present: () => inPath(name),
+  present: () => isInstalled(name),
 })
 
 export const needs = {
@@ -92,7 +92,8 @@ function succeeds(command: string, args: readonly string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore', timeout: 30_000 }).status === 0
 }
 
-function inPath(name: string): boolean {
+/** Is there such a program? Those of the administrator count, too. */
+export function isInstalled(name: string): boolean {
   const directories = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
   return directories.some((directory) => executable(join(directory, name)))
 }

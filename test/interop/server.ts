@@ -1,14 +1,14 @@
 /** Starts and stops the server under test: `bin/poolhouse serve` with a generated configuration, or the control. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { startControl } from './control.ts'
 import { isPrivate } from './environment.ts'
 import { projectRoot } from './paths.ts'
+import { freePort } from './ports.ts'
 import { killGroup, succeed } from './process.ts'
 import { CheckError } from './report.ts'
 import {
@@ -20,7 +20,6 @@ import {
   supervise,
   type TomlValue,
 } from './server-process.ts'
-import { startControl } from './smbd.ts'
 
 const readySeconds = 30
 
@@ -105,17 +104,4 @@ function table(header: string, values: Readonly<Record<string, TomlValue>>): str
   // JSON's strings, numbers, booleans and arrays of strings are TOML's too.
   const lines = Object.entries(values).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)
   return `${[header, ...lines].join('\n')}\n`
-}
-
-/** A TCP port of the loopback address that nobody uses now. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  if (address === null || typeof address === 'string') {
-    throw new Error('a TCP server has no port')
-  }
-  return address.port
 }
