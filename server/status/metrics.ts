@@ -21,8 +21,10 @@ const GAUGES: readonly [what: string, help: string][] = [
   ['sessions', 'Sessions that are logged in'],
   ['tree_connects', 'Shares in use by sessions'],
   ['open_files', 'Open files and directories'],
+  ['absent_open_files', 'Open files whose client is away and may come back'],
   ['leases', 'Leases of files and directories'],
   ['locks', 'Byte-range locks'],
+  ['watches', 'Directories whose changes clients watch'],
   ['pending_requests', 'Requests that wait for other clients'],
 ]
 

@@ -38,6 +38,7 @@ export const FAKE_USAGE: ServerUsage = {
   limits: [
     { what: 'sessions', used: 1, limit: 100, refused: 0 },
     { what: 'open_files', used: 3, limit: 12, refused: 7 },
+    { what: 'watches', used: 5, limit: 12, refused: 0 },
   ],
   totals: FAKE_STATUS.totals,
 }

@@ -35,6 +35,7 @@ t.test('the status interface', async (t) => {
   t.match(metrics, /^poolhouse_sessions 1$/m)
   t.match(metrics, /^poolhouse_read_bytes_total 1048576$/m)
   t.match(metrics, /^poolhouse_open_files 3$/m)
+  t.match(metrics, /^poolhouse_watches 5$/m)
   t.match(metrics, /^poolhouse_limit\{what="open_files"\} 12$/m)
   t.match(metrics, /^poolhouse_limit_used_ratio\{what="open_files"\} 0.25$/m)
   t.match(metrics, /^poolhouse_refused_by_limit_total\{what="open_files"\} 7$/m)

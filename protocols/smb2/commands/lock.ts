@@ -78,7 +78,8 @@ function tooManyLocks({ open, server, session }: CommandContext, more: number): 
 function sequenceOf({ open, connection }: CommandContext, request: LockRequest): LockSequence | undefined {
   const { lockSequenceIndex, lockSequenceNumber } = request
   if (lockSequenceIndex === 0 || lockSequenceIndex > LOCK_SEQUENCES) return undefined
-  if ((connection.serverCapabilities & Capability.MULTI_CHANNEL) === 0) return undefined
+  const hasChannels = (connection.serverCapabilities & Capability.MULTI_CHANNEL) !== 0
+  if (!hasChannels && open.durable === undefined) return undefined
   open.lockSequenceArray ??= new Map()
   const { lockSequenceArray } = open
   return {
