@@ -2,6 +2,7 @@
 
 import type { CommandContext } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
+import { CreateOption, MODE_INFORMATION_MASK } from '../fscc/create-options.ts'
 import { decodeFullEaList } from '../fscc/ea.ts'
 import { FileInformationClass, SET_FILE_INFORMATION_MINIMUM_BYTES } from '../fscc/file-information.ts'
 import {
@@ -141,6 +142,10 @@ function setPosition(_context: CommandContext, open: Open, input: Buffer): Outco
 }
 
 function setMode(_context: CommandContext, open: Open, input: Buffer): Outcome<EmptyBody> {
-  open.mode = decodeSetMode(input)
+  const mode = decodeSetMode(input)
+  // MS-FSA 2.1.5.15, FileModeInformation: other bits are refused; DELETE_ON_CLOSE is shown, but set in its own way.
+  const settable = MODE_INFORMATION_MASK & ~CreateOption.DELETE_ON_CLOSE
+  if ((mode & ~settable) !== 0) return fail(Status.INVALID_PARAMETER)
+  open.mode = mode
   return ok({})
 }

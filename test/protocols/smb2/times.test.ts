@@ -1,4 +1,4 @@
-/** MS-FSA 2.1.5.4, 2.1.5.15.2: the four times: set, frozen, and moving late. */
+/** MS-FSA 2.1.5.4, 2.1.5.15.2: the four times: set, frozen, and moving late; and FileModeInformation. */
 
 import { FileAccess } from '../../../protocols/smb2/fscc/access.ts'
 import { FileInformationClass } from '../../../protocols/smb2/fscc/file-information.ts'
@@ -116,4 +116,18 @@ scene('a client whose set times do not stay', async (t, { sim, anna, bert }) => 
   await anna.write(one, 'x')
   await anna.flush(one)
   t.ok((await timesOf(bert, other)).write > LONG_AGO)
+})
+
+scene('the mode of an open', async (t, { anna }) => {
+  const { fileId } = await anna.create({ name: 'f', desiredAccess: ALL_RIGHTS })
+  const set = async (mode: number) => {
+    const input = Buffer.alloc(4)
+    input.writeUInt32LE(mode)
+    return anna.setInfo(fileId, { fileInfoClass: FileInformationClass.Mode, input })
+  }
+  t.equal(await set(2), Status.SUCCESS)
+  const { output } = await anna.queryInfo(fileId, { fileInfoClass: FileInformationClass.Mode })
+  t.equal(output.readUInt32LE(), 2)
+  for (const mode of [1, 0x1000, 0x8000_0000]) t.equal(await set(mode), INVALID_PARAMETER)
+  t.equal(await set(0), Status.SUCCESS)
 })
