@@ -8,6 +8,7 @@ import {
   decodeCreateResponse,
   OplockLevel,
 } from '../../protocols/smb2/messages/create.ts'
+import { LeaseState } from '../../protocols/smb2/messages/create-context-lease.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { decodeIoctlResponse, type IoctlRequest } from '../../protocols/smb2/messages/ioctl.ts'
 import type { LockElement } from '../../protocols/smb2/messages/lock.ts'
@@ -49,7 +50,7 @@ export interface SimOutput {
 }
 
 export class SimClient extends SimConnection {
-  /** All that came, as "CREATE 0x00000000", "CREATE pending" or "break II". */
+  /** All that came, as "CREATE 0x00000000", "CREATE pending", "break II" or "break RWH>RH?". */
   readonly arrivals: string[] = []
   /** Notifications not taken yet. */
   readonly breaks: OplockBreakNotification[] = []
@@ -164,17 +165,45 @@ export class SimClient extends SimConnection {
     return (await this.request({ command: Command.OPLOCK_BREAK, write })).status
   }
 
+  /** Acknowledges a break of a lease. @param leaseState as "RH" */
+  async acknowledgeLease(leaseKey: Buffer, leaseState: string): Promise<number> {
+    const fields = { kind: 'lease', leaseKey, leaseState: leaseBits(leaseState) } as const
+    const write = (writer: Writer) => encodeOplockBreakRequest(writer, fields)
+    return (await this.request({ command: Command.OPLOCK_BREAK, write })).status
+  }
+
   protected override notified({ body }: SimAnswer): void {
     const notification = decodeOplockBreakNotification(body)
     this.breaks.push(notification)
-    const level = notification.kind === 'oplock' ? LEVEL_NAMES.get(notification.oplockLevel) : 'lease'
-    this.arrivals.push(`break ${level}`)
+    this.arrivals.push(`break ${breakText(notification)}`)
   }
 
   protected override answered({ header, status }: SimAnswer): void {
     const text = status === Status.PENDING ? 'pending' : `0x${status.toString(16).padStart(8, '0')}`
     this.arrivals.push(`${commandName(header.command)} ${text}`)
   }
+}
+
+const LEASE_LETTERS = [
+  [LeaseState.READ_CACHING, 'R'],
+  [LeaseState.WRITE_CACHING, 'W'],
+  [LeaseState.HANDLE_CACHING, 'H'],
+] as const
+
+/** "RWH" */
+export function leaseText(leaseState: number): string {
+  return LEASE_LETTERS.map(([bit, letter]) => ((leaseState & bit) === 0 ? '' : letter)).join('')
+}
+
+export function leaseBits(text: string): number {
+  return LEASE_LETTERS.reduce((bits, [bit, letter]) => (text.includes(letter) ? bits | bit : bits), 0)
+}
+
+/** Of an oplock the level, of a lease "RWH>RH", with "?" when it is to be acknowledged. */
+function breakText(notification: OplockBreakNotification): string {
+  if (notification.kind === 'oplock') return LEVEL_NAMES.get(notification.oplockLevel) ?? ''
+  const { currentLeaseState, newLeaseState, flags } = notification
+  return `${leaseText(currentLeaseState)}>${leaseText(newLeaseState)}${flags === 0 ? '' : '?'}`
 }
 
 const NO_BYTES = Buffer.alloc(0)

@@ -61,7 +61,7 @@ export async function negotiate(
   const request: NegotiateRequest = {
     securityMode: SecurityMode.SIGNING_ENABLED,
     capabilities: dialects.some((dialect) => dialect >= Dialect.SMB_3_0)
-      ? Capability.ENCRYPTION | Capability.MULTI_CHANNEL
+      ? Capability.ENCRYPTION | Capability.MULTI_CHANNEL | Capability.DIRECTORY_LEASING
       : 0,
     clientGuid: random(GUID_BYTES),
     negotiateContexts: dialects.includes(Dialect.SMB_3_1_1) ? negotiateContexts(random) : [],
