@@ -38,6 +38,7 @@ class PosixFileSystem implements FileSystem {
       localChanges: workers.localChanges,
       clientName: (name) => clientName(share, name),
       forget: (handle) => this.#handles.delete(handle),
+      handles: this.#handles,
     }
   }
 
@@ -63,6 +64,7 @@ class PosixFileSystem implements FileSystem {
         identity: request.identity,
         stream: reply.stream,
       },
+      fileId: stat.fileId,
       type: stat.type,
       readable: request.read,
       writable: request.write,

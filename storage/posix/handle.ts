@@ -34,10 +34,13 @@ export interface HandleContext {
   /** A name on disk as clients see it. */
   readonly clientName: (name: string) => string
   readonly forget: (handle: PosixHandle) => void
+  /** All that are open. */
+  readonly handles: ReadonlySet<PosixHandle>
 }
 
 export interface OpenState {
   readonly node: NodeReference
+  readonly fileId: bigint
   readonly type: FileType
   readonly readable: boolean
   readonly writable: boolean
@@ -278,9 +281,18 @@ export class PosixHandle implements FileHandle {
       const { entryKey, nodeKey } = this.#open
       const job = { node: this.#node, ...request }
       if (this.#node.stream === undefined) return await workers.run(entryKey, 'rename', job)
-      this.#node = { ...this.#node, stream: await workers.run(nodeKey, 'renameStream', job) }
+      this.#followStream(await workers.run(nodeKey, 'renameStream', job))
       return await workers.run(entryKey, 'currentPath', this.#node)
     })
+  }
+
+  /** The stream has another name for all who have it open. */
+  #followStream(renamed: string): void {
+    const { stream } = this.#node
+    for (const handle of this.#context.handles) {
+      if (handle.#open.fileId !== this.#open.fileId || handle.#node.stream !== stream) continue
+      handle.#node = { ...handle.#node, stream: renamed }
+    }
   }
 
   async link(request: RenameRequest): Promise<void> {

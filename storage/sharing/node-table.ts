@@ -70,21 +70,26 @@ export interface Detachment<O extends SharedOpen> {
   readonly lastOfStream: boolean
   /** It was the last open of the file and all its streams. */
   readonly lastOfFile: boolean
-  /** The stream is to be removed now, at the request of this open. */
+  /** The stream is to be removed now, at the request of this open; then `removed` must be called. */
   readonly removeStream?: O
-  /** The file is to be removed now, at the request of this open. */
+  /** The file is to be removed now, at the request of this open; then `removed` must be called. */
   readonly removeFile?: O
+  /**
+   * What was to be removed is gone, or stays after all. Until then it is deleted for everyone: who
+   * opens it in between must not be left with a file that has no name. Absent: nothing is removed.
+   */
+  readonly removed?: () => void
 }
 
 export type SharingVerdict = 'ok' | 'delete-pending' | 'sharing-violation'
 
 class OpenStream<O extends SharedOpen> implements StreamNode<O> {
   readonly node: OpenFile<O>
-  readonly name: string
   readonly opens = new Set<O>()
   readonly shareAccess = new ShareAccess()
   readonly locks = new ByteRangeLocks()
   deletePending: O | undefined
+  name: string
 
   constructor(node: OpenFile<O>, name: string) {
     this.node = node
@@ -214,20 +219,35 @@ export class NodeTable<O extends SharedOpen> {
     this.#streamOf.delete(open)
     const lastOfStream = stream.opens.size === 0
     const lastOfFile = file.openCount === 0
-    if (lastOfStream) file.streams.delete(stream.name)
-    if (lastOfFile) {
-      this.#files.delete(file.key)
-      this.#timed.delete(file.times)
-    }
     const removeFile = lastOfFile ? file.deletePending : undefined
     // A stream that was to go may go when the file does; on its own it goes earlier.
     const removeStream = lastOfStream && removeFile === undefined ? stream.deletePending : undefined
+    if (removeStream === undefined) this.#forgetStream(stream)
+    if (removeFile === undefined) this.#forgetFile(file)
+    if (removeFile === undefined && removeStream === undefined) return { lastOfStream, lastOfFile }
+    const removed = (): void => {
+      if (removeStream !== undefined) stream.deletePending = undefined
+      if (removeFile !== undefined) file.deletePending = undefined
+      this.#forgetStream(stream)
+      this.#forgetFile(file)
+    }
     return {
-      lastOfStream,
-      lastOfFile,
+      ...{ lastOfStream, lastOfFile, removed },
       ...(removeFile !== undefined && { removeFile }),
       ...(removeStream !== undefined && { removeStream }),
     }
+  }
+
+  #forgetStream(stream: OpenStream<O>): void {
+    const { streams } = stream.node
+    if (stream.opens.size === 0 && streams.get(stream.name) === stream) streams.delete(stream.name)
+  }
+
+  /** A file is remembered as long as anything of it is open, or about to be removed. */
+  #forgetFile(file: OpenFile<O>): void {
+    if (file.openCount > 0 || file.streams.size > 0 || file.deletePending !== undefined) return
+    this.#files.delete(file.key)
+    this.#timed.delete(file.times)
   }
 
   /**
@@ -238,6 +258,18 @@ export class NodeTable<O extends SharedOpen> {
     const stream = this.#attached(open)
     const holder = stream.name === FILE_ITSELF ? stream.node : stream
     holder.deletePending = pending ? open : undefined
+  }
+
+  /**
+   * MS-FSA 2.1.5.15.11: a named stream that is open has another name now, of a stream that is not
+   * open (`findStream` tells).
+   */
+  renameStream(open: O, name: string): void {
+    const stream = this.#attached(open)
+    const { streams } = stream.node
+    streams.delete(stream.name)
+    stream.name = foldKey(name)
+    streams.set(stream.name, stream)
   }
 
   isDeletePending(open: O): boolean {

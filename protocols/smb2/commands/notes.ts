@@ -32,7 +32,13 @@ function tellModified(server: Server, open: Open, filter: number): void {
 }
 
 /** A named stream came, went or was modified. @param action one of NotifyAction's for streams */
-export function noteStream(server: Server, open: Open, stream: string, action: number, filter: number): void {
+export function noteStream(
+  server: Server,
+  open: Pick<Open, 'file'>,
+  stream: string,
+  action: number,
+  filter: number,
+): void {
   if (server.changes.size === 0) return
   const { root, path } = open.file.shared
   // MS-FSCC 2.7.1: the name of a stream follows that of its file.
@@ -126,7 +132,11 @@ async function changeTimes(server: Server, open: Open, times: SetTimes): Promise
 }
 
 /** An entry came, went or was renamed. */
-export function noteEntry(server: Server, open: Open, ...changes: readonly Change[]): void {
+export function noteEntry(
+  server: Server,
+  open: Pick<Open, 'file'>,
+  ...changes: readonly Change[]
+): void {
   const { shared } = open.file
   const { root } = shared
   for (const { path } of changes) server.oplocks.entryChanged({ root, path }, shared)

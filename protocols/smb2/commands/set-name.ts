@@ -1,5 +1,6 @@
 /** MS-FSA 2.1.5.15.11, 2.1.5.15.6: FileRenameInformation, its Ex form, and FileLinkInformation. */
 
+import { foldKey } from '../../../storage/names/fold.ts'
 import type { CommandContext } from '../context.ts'
 import { RenameFlag, type SetNameInformation } from '../fscc/file-information-set.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
@@ -13,6 +14,7 @@ import { whenBrokenOn } from './caching.ts'
 import { parseName, pathNameOf } from './create/name.ts'
 import { inTheWay, movePaths, opensAt, renameConflict } from './node-claim.ts'
 import { noteEntry } from './notes.ts'
+import { refuseTarget } from './rename-target.ts'
 import { rememberName } from './tunnel.ts'
 
 export async function renameFile(
@@ -38,6 +40,9 @@ async function renamePath(
   if (typeof target === 'number') return fail(target)
   const { server } = context
   const { handle, shared } = open.file
+  // First, as nothing may happen between what is seen of others' opens and the new name.
+  const refusal = await refuseTarget(context, open, target, replace)
+  if (refusal !== undefined) return fail(refusal)
   const conflict = renameConflict(server, open.session.openTable.values(), shared, target, replace)
   if (conflict !== undefined) {
     const wait = server.oplocks.breakConflicting(inTheWay(server, shared, target, replace), shared)
@@ -53,7 +58,7 @@ async function renamePath(
   movePaths(server, shared.root, before, after)
   if (open.isDirectory) server.changes.moved(shared.root, before, after)
   movePathNames(server, shared.root)
-  rememberName(server, open, before)
+  rememberName(server, open.treeConnect.share, before)
   open.file.node.node.times.changed(open.userSetTimes)
   noteEntry(server, open, ...renameChanges(before, after, open.isDirectory))
   return ok({})
@@ -84,10 +89,24 @@ async function renameStream(
 ): Promise<Outcome<EmptyBody>> {
   const parsed = parseName(fileName)
   if (typeof parsed === 'number') return fail(parsed)
-  if (open.file.stream === '' || parsed.path !== '' || parsed.stream === '')
-    return fail(Status.INVALID_PARAMETER)
-  await open.file.handle.rename({ to: parsed.stream, replace })
-  const { shared, stream } = open.file
+  const { handle, shared, node, stream } = open.file
+  if (stream === '' || parsed.stream === '') return fail(Status.INVALID_PARAMETER)
+  // With a path Windows opens that first, for itself alone: the stream's own file is open already.
+  if (parsed.path !== '') {
+    return fail(
+      foldKey(parsed.path) === foldKey(shared.path) ? Status.SHARING_VIOLATION : Status.INVALID_PARAMETER,
+    )
+  }
+  const { volumeId, fileId } = node.node
+  const taken = server.nodes.findStream({ volumeId, fileId, stream: parsed.stream })
+  if (taken !== undefined && taken !== node) return fail(Status.ACCESS_DENIED)
+  await handle.rename({ to: parsed.stream, replace })
+  server.nodes.renameStream(shared, parsed.stream)
+  for (const other of server.globalOpenTable.values()) {
+    if (other.isPipe || other.file.node !== node) continue
+    other.file.stream = parsed.stream
+    other.pathName = pathNameOf(shared.path, parsed.stream)
+  }
   const filter = NotifyFilter.STREAM_NAME
   noteEntry(
     server,
@@ -111,6 +130,8 @@ export async function linkFile(
   const target = targetPath(info.fileName)
   if (typeof target === 'number') return fail(target)
   const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0
+  const refusal = await refuseTarget(context, open, target, replace)
+  if (refusal !== undefined) return fail(refusal)
   return linkPath(context, open, target, replace)
 }
 

@@ -2,7 +2,6 @@
 
 import { toNative } from '../../../storage/names/sfm.ts'
 import { isShortName, looksGenerated, shortNameOf } from '../../../storage/names/short-name.ts'
-import type { Open } from '../state/open.ts'
 import type { Server, Share } from '../state/server.ts'
 
 interface Place {
@@ -17,8 +16,8 @@ function placeOf(share: Share, path: string): Place {
 }
 
 /** An entry with a long name is gone from where it was. */
-export function rememberName(server: Server, open: Open, path: string): void {
-  const { directory, name } = placeOf(open.treeConnect.share, path)
+export function rememberName(server: Server, share: Share, path: string): void {
+  const { directory, name } = placeOf(share, path)
   if (isShortName(toNative(name))) return
   server.tunnel.remember(directory, shortNameOf(toNative(name)), name, server.environment.now())
 }

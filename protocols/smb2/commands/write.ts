@@ -45,7 +45,13 @@ function runWrite(
   if (!fits) return fail(Status.INVALID_PARAMETER)
   if (isLockedForWrite(open, request.offset, BigInt(request.data.length)))
     return fail(Status.FILE_LOCK_CONFLICT)
-  return writeFile(context, request)
+  return open.grants(FileAccess.WRITE_DATA) ? writeFile(context, request) : appendFile(context, request)
+}
+
+/** 3.3.5.13: without FILE_WRITE_DATA nothing "within the existing file size" is written. */
+async function appendFile(context: CommandContext, request: WriteRequest): Promise<Outcome<WriteResponse>> {
+  const { size } = await context.open.file.handle.stat()
+  return request.offset < BigInt(size) ? fail(Status.ACCESS_DENIED) : writeFile(context, request)
 }
 
 /** The data is a view of the received frame, which stays until the response is made. */

@@ -36,8 +36,8 @@ export interface SharedFile extends CachingOpen {
 export interface OpenFile {
   readonly handle: FileHandle
   readonly type: FileType
-  /** Name of the stream, '' for the unnamed one. */
-  readonly stream: string
+  /** Name of the stream, '' for the unnamed one; whoever renames keeps it right. */
+  stream: string
   /** This open as the others of the same file see it, of whichever protocol. */
   readonly shared: SharedFile
   /** The stream that is open, with all its opens and locks. */

@@ -61,6 +61,7 @@ async function renameAndRemove(lab: Lab): Promise<void> {
   const file = await lab.file('file', 'base')
   const one = await lab.handle('file', { stream: 'one', disposition: 'create', write: true })
   await one.write(Buffer.from('1'), 0)
+  const alsoOne = await lab.handle('file', { stream: 'ONE', write: true })
   const two = await lab.handle('file', { stream: 'two', disposition: 'create', write: true })
   await two.write(Buffer.from('2'), 0)
   // For a stream, `to` is the new stream name.
@@ -70,6 +71,9 @@ async function renameAndRemove(lab: Lab): Promise<void> {
   await lab.refuses('file', { stream: 'one' }, 'not-found')
   await one.write(Buffer.from('I'), 0)
   t.equal(await lab.text('file', { stream: 'three' }), 'I', 'the handle follows')
+  await alsoOne.write(Buffer.from('i'), 0)
+  t.equal(await textOf(one), 'i', 'and so do others')
+  await one.write(Buffer.from('I'), 0)
   await one.rename({ to: 'THREE', replace: false })
   t.ok(
     (await file.streams()).some((stream) => stream.name === 'THREE'),

@@ -334,7 +334,12 @@ t.test('node table: opens, streams and deletion', async (t) => {
     'while a stream is open the file stays',
   )
   t.equal(table.check(file, makeOpen(read)), 'delete-pending')
-  t.same(table.detach(sharing), { lastOfStream: true, lastOfFile: true, removeFile: deleter })
+  const { removed, ...detached } = table.detach(sharing)
+  t.same(detached, { lastOfStream: true, lastOfFile: true, removeFile: deleter })
+  t.equal(table.check(file, makeOpen(read)), 'delete-pending', 'until its name is gone')
+  removed?.()
+  t.equal(table.check(file, makeOpen(read)), 'ok')
+  t.equal(table.find(file), undefined)
 })
 
 t.test('node table: deleting a stream, locks, paths, observers', async (t) => {
@@ -357,7 +362,11 @@ t.test('node table: deleting a stream, locks, paths, observers', async (t) => {
   t.same(table.detach(first), { lastOfStream: false, lastOfFile: false })
   t.equal(stream.locks.size, 0, 'locks go with their open')
   table.attach({ volumeId: 1n, fileId: 2n }, first)
-  t.same(table.detach(second), { lastOfStream: true, lastOfFile: false, removeStream: first })
+  const { removed, ...detached } = table.detach(second)
+  t.same(detached, { lastOfStream: true, lastOfFile: false, removeStream: first })
+  t.equal(table.check(target, makeOpen(0)), 'delete-pending', 'until it is gone')
+  removed?.()
+  t.equal(table.findStream(target), undefined)
   t.same(log, ['+Sd/x', '+Sd/x', '-Sd/x', '+d/x', '-Sd/x'])
   for (const [at, open] of [directory, other, deep].entries()) {
     table.attach({ volumeId: 1n, fileId: BigInt(10 + at) }, open)
@@ -366,4 +375,10 @@ t.test('node table: deleting a stream, locks, paths, observers', async (t) => {
   t.same([...table.opensBelow(root, 'd')], [first, deep])
   t.equal([...table.opensBelow(root, '')].length, 4)
   t.equal([...table.opens()].length, 5)
+  const info = table.attach(target, second)
+  table.renameStream(second, 'New')
+  t.equal(table.findStream({ ...target, stream: 'NEW' }), info, 'a stream that is renamed keeps its opens')
+  t.equal(table.findStream(target), undefined)
+  table.detach(second)
+  t.equal(table.findStream({ ...target, stream: 'new' }), undefined)
 })

@@ -19,6 +19,7 @@ import { isFull } from '../../state/usage.ts'
 import { Status } from '../../status.ts'
 import { whenBroken } from '../caching.ts'
 import { closeOpen } from '../close-open.ts'
+import { leaveNode } from '../leave-node.ts'
 import { noteEntry, noteModified, noteStream } from '../notes.ts'
 import { applyToNewFile } from './apply.ts'
 import { type RequestedContexts, readContexts } from './contexts.ts'
@@ -26,7 +27,7 @@ import { excludeEachOther, grantDurable } from './durable.ts'
 import { comeBack, findReplay, remember } from './existing.ts'
 import { type RequestedLease, refuseLease, requestedLease } from './lease.ts'
 import { parseName, pathNameOf } from './name.ts'
-import { type OpenedFile, type OpenResult, openFile } from './open-file.ts'
+import { type OpenedFile, type OpenResult, openFile, openFileOf } from './open-file.ts'
 import { grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
 import { type Claimed, isReconnect } from './reconnect.ts'
@@ -155,11 +156,11 @@ function isTreeGone({ session, treeConnect }: CommandContext): boolean {
 }
 
 async function dropOpened(
-  { server }: CommandContext,
-  { claim, handle }: OpenedFile,
+  { server, treeConnect }: CommandContext,
+  opened: OpenedFile,
 ): Promise<Outcome<never>> {
-  server.nodes.detach(claim.shared)
-  await handle.close()
+  await leaveNode(server, { file: openFileOf(opened), treeConnect })
+  await opened.handle.close()
   return fail(Status.NETWORK_NAME_DELETED)
 }
 
@@ -174,8 +175,7 @@ function register(context: CommandContext, request: CreateRequest, opened: Opene
     createOptions: request.createOptions,
     createAction: opened.createAction,
     maximalAccess: opened.maximalAccess,
-    // A stream of a directory holds data like any other.
-    file: { handle: opened.handle, type: stream === '' ? opened.stat.type : 'file', stream, ...opened.claim },
+    file: openFileOf(opened),
     pipe: undefined,
     pathName: pathNameOf(opened.path, stream),
   })

@@ -6,9 +6,11 @@ import { FILE_ALL_ACCESS, FileAccess } from '../../fscc/access.ts'
 import { FileAttribute } from '../../fscc/attributes.ts'
 import { CreateAction, CreateDisposition, CreateOption } from '../../fscc/create-options.ts'
 import type { BreakWait } from '../../state/break-waits.ts'
+import type { OpenFile } from '../../state/open.ts'
 import { type NtStatus, Status } from '../../status.ts'
 import { statusOfStorageError } from '../../storage-status.ts'
 import { type AccessFacts, allowedAccess, tokenOf } from '../access-check.ts'
+import { leaveNode } from '../leave-node.ts'
 import { type Claim, claimNode } from '../node-claim.ts'
 import {
   fileSystemOf,
@@ -37,6 +39,13 @@ export interface OpenedFile {
   readonly maximalAccess: number
   /** OplockBreaks.mark before it was opened: since then `stat` may have become old. */
   readonly changeMark: number
+}
+
+/** What it is to the opens of the file. */
+export function openFileOf(opened: Pick<OpenedFile, 'handle' | 'claim' | 'stream' | 'stat'>): OpenFile {
+  const { handle, claim, stream, stat } = opened
+  // A stream of a directory holds data like any other.
+  return { handle, type: stream === '' ? stat.type : 'file', stream, ...claim }
 }
 
 /** A CREATE that waits for others' oplocks to be broken. */
@@ -196,7 +205,9 @@ async function share(
         .overwrite(newAttributes(request, false))
         .finally(() => context.server.oplocks.endChange(claim))
     } catch (error) {
-      context.server.nodes.detach(claim.shared)
+      const stream = opened.stream ?? ''
+      const file = openFileOf({ handle: opened.handle, claim, stream, stat })
+      await leaveNode(context.server, { file, treeConnect: context.treeConnect })
       await opened.handle.close()
       throw error
     }
