@@ -12,7 +12,7 @@ import { diskPathOf, linkTextOf } from './entries.ts'
 import { check } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
-import { addMetadata, storedDescriptor } from './metadata.ts'
+import { addMetadata } from './metadata.ts'
 import {
   close,
   mayAccess,
@@ -178,8 +178,7 @@ class PageWriter {
       this.#describeLink(name, record)
     } else {
       const place: XattrPlace = { kind: 'entry', path: pathOf(name) }
-      addMetadata(place, record)
-      if (hideUnreadable) this.#addDescriptor(place)
+      this.#addMetadata(place, record)
     }
     this.#names.push(clientName(this.#share, name))
   }
@@ -195,8 +194,8 @@ class PageWriter {
     }
   }
 
-  #addDescriptor(place: XattrPlace): void {
-    const descriptor = storedDescriptor(place)
+  #addMetadata(place: XattrPlace, record: Buffer): void {
+    const descriptor = addMetadata(place, record, this.#cursor.hideUnreadable)
     if (descriptor !== undefined) this.#descriptors.set(this.#names.length, descriptor)
   }
 
@@ -224,10 +223,7 @@ class PageWriter {
     try {
       check(statOf(fd, record), 'statx')
       const place: XattrPlace = { kind: 'path-only', fd }
-      asServer(() => {
-        addMetadata(place, record)
-        if (this.#cursor.hideUnreadable) this.#addDescriptor(place)
-      })
+      asServer(() => this.#addMetadata(place, record))
     } finally {
       close(fd)
     }

@@ -42,18 +42,26 @@ export function placeOf(node: Node): XattrPlace {
 
 const NOTHING = { dosAttributes: 0, birthTime: undefined, eaSize: 0 }
 
-/** Adds to a record that statx filled what the extended attributes say. What may not be read says nothing. */
-export function addMetadata(place: XattrPlace, record: Buffer): void {
+/**
+ * Adds to a record that statx filled what the extended attributes say. What may not be read says nothing.
+ * @returns the security descriptor too, when `withDescriptor` asks for it and one is stored
+ */
+export function addMetadata(
+  place: XattrPlace,
+  record: Buffer,
+  withDescriptor = false,
+): Uint8Array | undefined {
   const type = typeOf(record)
   const names = type === 'file' || type === 'directory' ? listXattrs(place) : []
   if (names.length === 0) {
     setMetadata(record, NOTHING)
-    return
+    return undefined
   }
   const stored = names.includes(DOS_ATTRIBUTES_XATTR) ? peekReadable(place, DOS_ATTRIBUTES_XATTR) : undefined
   const { dosAttributes = 0, birthTime } = stored === undefined ? {} : decodeDosAttributes(stored)
   setMetadata(record, { dosAttributes, birthTime, eaSize: extendedAttributesSize(readEas(place, names)) })
   if (names.includes(CHANGE_TIME_XATTR)) addChangeTime(place, record)
+  return withDescriptor && names.includes(SECURITY_DESCRIPTOR_XATTR) ? storedDescriptor(place) : undefined
 }
 
 function addChangeTime(place: XattrPlace, record: Buffer): void {

@@ -42,7 +42,8 @@ function openOrThrow(share: Share, job: OpenJob): OpenReply {
     })
     if (found === undefined) throw new Error('nothing was opened')
     // As the server: to know attributes no account needs more than the way there.
-    addMetadata(placeOf(found), found.record)
+    const wantsDescriptor = job.wantPermissions && !found.created
+    const securityDescriptor = addMetadata(placeOf(found), found.record, wantsDescriptor)
     stream?.complete(found.record)
     return {
       ok: true,
@@ -55,8 +56,7 @@ function openOrThrow(share: Share, job: OpenJob): OpenReply {
       path: clientPath(share, found.path),
       record: found.record,
       permissions: access?.permissions,
-      securityDescriptor:
-        job.wantPermissions && !found.created ? storedDescriptor(placeOf(found)) : undefined,
+      securityDescriptor,
       parentDescriptor: access?.parentDescriptor,
     }
   } catch (error) {

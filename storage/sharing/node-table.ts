@@ -123,6 +123,8 @@ export class NodeTable<O extends SharedOpen> {
   readonly #observers: readonly NodeObserver<O>[]
   /** Files that are shown with other times than storage has. */
   readonly #timed = new Set<FileTimes>()
+  /** Files that are to be deleted: mostly none, and then no path is looked for. */
+  readonly #doomed = new Set<OpenFile<O>>()
 
   constructor(observers: readonly NodeObserver<O>[] = []) {
     this.#observers = observers
@@ -228,6 +230,7 @@ export class NodeTable<O extends SharedOpen> {
     const removed = (): void => {
       if (removeStream !== undefined) stream.deletePending = undefined
       if (removeFile !== undefined) file.deletePending = undefined
+      this.#doomed.delete(file)
       this.#forgetStream(stream)
       this.#forgetFile(file)
     }
@@ -256,8 +259,23 @@ export class NodeTable<O extends SharedOpen> {
    */
   setDeletePending(open: O, pending: boolean): void {
     const stream = this.#attached(open)
-    const holder = stream.name === FILE_ITSELF ? stream.node : stream
-    holder.deletePending = pending ? open : undefined
+    if (stream.name !== FILE_ITSELF) {
+      stream.deletePending = pending ? open : undefined
+      return
+    }
+    stream.node.deletePending = pending ? open : undefined
+    if (pending) this.#doomed.add(stream.node)
+    else this.#doomed.delete(stream.node)
+  }
+
+  /** Whether what is open at a path (compared without case) is to be deleted: nothing is made in such a directory. */
+  isDeletePendingAt(root: object, path: string): boolean {
+    if (this.#doomed.size === 0) return false
+    const key = foldKey(path)
+    for (const { deletePending } of this.#doomed) {
+      if (deletePending?.root === root && foldKey(deletePending.path) === key) return true
+    }
+    return false
   }
 
   /**

@@ -132,11 +132,7 @@ async function changeTimes(server: Server, open: Open, times: SetTimes): Promise
 }
 
 /** An entry came, went or was renamed. */
-export function noteEntry(
-  server: Server,
-  open: Pick<Open, 'file'>,
-  ...changes: readonly Change[]
-): void {
+export function noteEntry(server: Server, open: Pick<Open, 'file'>, ...changes: readonly Change[]): void {
   const { shared } = open.file
   const { root } = shared
   for (const { path } of changes) server.oplocks.entryChanged({ root, path }, shared)

@@ -119,7 +119,7 @@ function storageRequest(
     path: disposition === 'open' ? name.path : tunnelledPath(context.server, share, name.path),
     ...(name.stream === '' ? {} : { stream: name.stream }),
     identity: admission.identity,
-    disposition: createsNothing(context, plan) ? 'open' : disposition,
+    disposition: refuseCreation(context, plan) === undefined ? disposition : 'open',
     kind: isDirectory ? 'directory' : isFile ? 'file' : 'any',
     followLinks: share.followLinks && (request.createOptions & CreateOption.OPEN_REPARSE_POINT) === 0,
     read: (access & READS) !== 0,
@@ -134,9 +134,16 @@ function storageRequest(
   }
 }
 
-/** On a read-only share nothing is made, and nowhere what could not be deleted in the end as it is to be. */
-function createsNothing({ treeConnect }: CommandContext, plan: OpenPlan): boolean {
-  return treeConnect.admission.readOnly || isUndeletable(treeConnect.share, plan)
+/** MS-FSA 2.1.5.1.1: why nothing new is made; what is there may be opened nevertheless. */
+function refuseCreation(context: CommandContext, plan: OpenPlan): NtStatus | undefined {
+  const { share, admission } = context.treeConnect
+  if (admission.readOnly) return Status.ACCESS_DENIED
+  if (isUndeletable(share, plan)) return Status.CANNOT_DELETE
+  const { path } = plan.name
+  const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')))
+  return context.server.nodes.isDeletePendingAt(fileSystemOf(context), parent)
+    ? Status.DELETE_PENDING
+    : undefined
 }
 
 /** MS-FSA 2.1.5.1.1: FILE_DELETE_ON_CLOSE for a new file that is read-only. */
@@ -150,11 +157,10 @@ export function newAttributes({ fileAttributes }: CreateRequest, isDirectory: bo
   return (fileAttributes & SETTABLE_FILE_ATTRIBUTES) | (isDirectory ? 0 : FileAttribute.ARCHIVE)
 }
 
-/** What cannot be made on a read-only share is refused, rather than not found. */
+/** What may not be made is refused for that reason, rather than not found. */
 export function statusFor(context: CommandContext, plan: OpenPlan, error: StorageErrorCode): NtStatus {
   const status = statusOfStorageError(error)
   const creates = plan.request.createDisposition !== CreateDisposition.OPEN
   if (!creates || status !== Status.OBJECT_NAME_NOT_FOUND) return status
-  if (context.treeConnect.admission.readOnly) return Status.ACCESS_DENIED
-  return isUndeletable(context.treeConnect.share, plan) ? Status.CANNOT_DELETE : status
+  return refuseCreation(context, plan) ?? status
 }
