@@ -16,20 +16,20 @@ export function expect(holds: boolean, message: string): asserts holds {
 /** Counts and prints the checks of one suite. Times are printed for information only. */
 export class Report {
   readonly #suite: string
-  readonly #filter: readonly string[]
+  /** Parts of names; empty: everything runs. */
+  readonly filter: readonly string[]
   #group = ''
   passed = 0
   failed = 0
 
-  /** @param filter parts of group names; empty: all groups run */
   constructor(suite: string, filter: readonly string[]) {
     this.#suite = suite
-    this.#filter = filter
+    this.filter = filter
   }
 
   /** Runs checks that belong together, unless the command line names others. */
   async group(name: string, run: () => Promise<void>): Promise<void> {
-    if (this.#filter.length > 0 && !this.#filter.some((part) => name.includes(part))) {
+    if (this.filter.length > 0 && !this.filter.some((part) => name.includes(part))) {
       return
     }
     this.#group = name

@@ -93,6 +93,8 @@ function configuration(options: ServerOptions, port: number): string {
     table('[server]', server),
     table('[log]', { level: 'info', format: 'json' }),
     table('[smb]', smb),
+    // Several servers run at a time.
+    table('[status]', { enabled: false }),
   ]
   for (const share of options.shares) {
     tables.push(table('[[share]]', share))

@@ -1,0 +1,120 @@
+/** A server with the shares that smbtorture's plan names, and the tests that run against it one after the other. */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { alice, bob, makeShareDirectory, nasAdministrator } from '../environment.ts'
+import { smbtortureRoot } from '../needs.ts'
+import { succeed } from '../process.ts'
+import { startServer } from '../server.ts'
+import type { Server, Share } from '../server-process.ts'
+import { linesOf, type PlanRow, type TestName } from './plan.ts'
+
+/** The plan names this share where it wants a second server that insists on signing. */
+const signingShare = '@alt'
+/** Microseconds that the tests wait for a share mode and for a write time, as in the reference run. */
+const torture = '--option=torture:sharedelay=100000 --option=torture:writetimeupdatedelay=500000'
+
+type Owner = Parameters<typeof makeShareDirectory>[1]
+
+/** Where a lane's shares are. */
+export interface LaneDirectories {
+  /** Configuration, state and results. */
+  readonly base: string
+  /** On XFS. */
+  readonly data: string
+  /** On btrfs. */
+  readonly btrfs: string
+}
+
+/** One test's end: 'success', or what run.sh calls it, with its reason. */
+export interface Result {
+  readonly test: TestName
+  readonly result: string
+  readonly reason: string
+}
+
+export class Lane {
+  readonly servers: readonly Server[]
+  readonly #directories: LaneDirectories
+  #runs = 0
+
+  private constructor(directories: LaneDirectories, servers: readonly Server[]) {
+    this.#directories = directories
+    this.servers = servers
+  }
+
+  static async start(directories: LaneDirectories, owner: Owner): Promise<Lane> {
+    const { base, data, btrfs } = directories
+    await mkdir(base, { recursive: true })
+    for (const path of [data, btrfs]) await makeShareDirectory(path, owner, 0o755)
+    for (const name of ['share', 'shadow', 'signing']) await makeShareDirectory(join(data, name), owner)
+    await makeShareDirectory(join(btrfs, 'share'), owner)
+    await makeShareDirectory(join(data, 'noperm'), undefined, 0)
+    const main = await startServer({
+      directory: join(base, 'main'),
+      accounts: [alice, bob, nasAdministrator],
+      shares: sharesOf(directories),
+      // Anonymous sessions for smb2.session.reauth; the private FSCTLs that some tests ask servers for.
+      smb: { anonymous: true, smbtorture_fsctls: true },
+    })
+    const signing = await startServer({
+      directory: join(base, 'signing'),
+      accounts: [alice],
+      shares: [{ name: 'share', path: join(data, 'signing') }],
+      smb: { signing: 'required' },
+    })
+    return new Lane(directories, [main, signing])
+  }
+
+  /** Runs tests by the peers' runner. @throws CheckError when it does not end in time */
+  async run(rows: readonly PlanRow[], limitSeconds: number): Promise<readonly Result[]> {
+    if (rows.length === 0) return []
+    const { base, data, btrfs } = this.#directories
+    const [main, signing] = this.servers
+    const run = join(base, `run${this.#runs++}`)
+    await mkdir(run)
+    const file = (name: string) => join(run, name)
+    await writeFile(file('plan.tsv'), `${rows.map((row) => row.line).join('\n')}\n`)
+    await writeFile(file('shares.tsv'), `${signingShare}\tshare:${signing?.port}\n`)
+    const shares = `${join(data, 'share')} ${join(btrfs, 'share')}`
+    const args = [
+      ...['-H', '127.0.0.1', '-p', String(main?.port), '-s', 'share', '-m', file('shares.tsv')],
+      ...['-P', file('plan.tsv'), '-o', file('results.tsv')],
+      ...['-u', alice.name, '-w', alice.password, '-U', bob.name, '-W', bob.password],
+      ...['-A', nasAdministrator.name, '-B', nasAdministrator.password],
+      ...['-C', `find ${shares} -mindepth 1 -delete`, '-e', torture],
+    ]
+    const env = { SMBTORTURE_DIR: join(run, 'torture') }
+    await succeed(join(smbtortureRoot, 'run.sh'), args, { seconds: limitSeconds, env })
+    return readResults(file('results.tsv'))
+  }
+}
+
+async function readResults(path: string): Promise<readonly Result[]> {
+  const [, ...lines] = linesOf(await readFile(path, 'utf8'))
+  return lines.map((line) => {
+    const [test = '', variant = '', result = '', , reason = ''] = line.split('\t')
+    return { test: variant === '' ? test : `${test} [${variant}]`, result, reason }
+  })
+}
+
+/** The shares that the tests name; samba/smb.conf.in of the plan says what each is. */
+function sharesOf({ data, btrfs }: LaneDirectories): Share[] {
+  const share = (name: string, path: string, keys: Partial<Share> = {}): Share => ({
+    ...{ name, path, hide_dot_files: false, admin_users: [nasAdministrator.name] },
+    ...(keys as Record<string, never>),
+  })
+  const main = join(data, 'share')
+  return [
+    share('share', main),
+    share('aio', main),
+    share('compound_find', main),
+    share('tmpenc', main, { encryption: 'required' }),
+    share('hideunread', main, { hide_unreadable: true }),
+    share('delete_readonly', main, { delete_readonly: true }),
+    share('dosmode', main, { hide_dot_files: true, hide_files: ['hidefile'] }),
+    share('fs_specific', join(btrfs, 'share')),
+    share('shadow_write', join(data, 'shadow')),
+    share('noperm', join(data, 'noperm')),
+  ]
+}
