@@ -32,7 +32,7 @@ function nameOf(test: string, variant: string): TestName {
 }
 
 /**
- * The rows of the milestones' tests that pass on Samba.
+ * The rows of the milestones' tests that pass on Samba, and of those that only pass here.
  * @param parts of the tests' names; empty: all
  */
 export async function readPlan(
@@ -42,12 +42,7 @@ export async function readPlan(
   const listing = await succeed(python, [join(smbtortureRoot, 'compare.py'), '--tests', ...milestones], {
     seconds: compareSeconds,
   })
-  const wanted = new Set(
-    linesOf(listing).map((line) => {
-      const [test = '', variant = ''] = line.split('\t')
-      return nameOf(test, variant)
-    }),
-  )
+  const wanted = new Set([...namesIn(linesOf(listing)), ...(await readGained())])
   const seconds = await baselineSeconds()
   const rows = linesOf(await readFile(join(smbtortureRoot, 'plan.tsv'), 'utf8')).map((line) => {
     const [, variant = '', , , , test = ''] = line.split('\t')
@@ -57,6 +52,19 @@ export async function readPlan(
   const chosen = rows.filter((row) => wanted.has(row.test))
   expect(chosen.length === wanted.size, `the plan has ${chosen.length} of the ${wanted.size} tests`)
   return chosen.filter((row) => parts.length === 0 || parts.some((part) => row.test.includes(part)))
+}
+
+function namesIn(lines: readonly string[]): TestName[] {
+  return lines.map((line) => {
+    const [test = '', variant = ''] = line.split('\t')
+    return nameOf(test, variant)
+  })
+}
+
+/** Lines of gained.txt: test, variant or '-', separated by tabs: tests that fail on Samba and must pass here. */
+export async function readGained(): Promise<ReadonlySet<TestName>> {
+  const text = await readFile(interopFile('gained.txt'), 'utf8')
+  return new Set(namesIn(linesOf(text).filter((line) => !line.startsWith('#'))))
 }
 
 async function baselineSeconds(): Promise<Map<TestName, number>> {
