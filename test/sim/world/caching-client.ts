@@ -166,6 +166,7 @@ export class CachingClient {
       const file = [...this.files.values()].find((each) => each.leaseKey.equals(notification.leaseKey))
       if (file === undefined) continue
       this.#referee.count('breaks')
+      this.#note(file, `hears of a break to ${notification.newLeaseState} (epoch ${notification.newEpoch})`)
       const mustAcknowledge = (notification.flags & LEASE_BREAK_ACK_REQUIRED) !== 0
       if (mustAcknowledge) file.breaks.push({ to: notification.newLeaseState, mustAcknowledge })
       else file.take(file.leaseState & notification.newLeaseState, notification.newEpoch)
@@ -184,6 +185,7 @@ export class CachingClient {
       if (file.breaks[0] !== heard) return
       file.take(file.leaseState & heard.to, file.epoch)
       file.breaks.shift()
+      this.#note(file, `acknowledges ${heard.to}`)
       const answer = await this.link?.ask({
         command: Command.OPLOCK_BREAK,
         write: (writer) =>
@@ -236,11 +238,12 @@ export class CachingClient {
     this.hear()
     const lease = grantedLease(response)
     if (lease === undefined) file.take(LeaseState.NONE, file.epoch)
-    // An answer that a break has overtaken tells of the past.
-    else if (!isNewer(file.epoch, lease.epoch)) file.take(lease.leaseState, lease.epoch)
+    // An answer whose epoch is known tells of nothing new, and one that a break has overtaken of the past.
+    else if (isNewer(lease.epoch, file.epoch)) file.take(lease.leaseState, lease.epoch)
     const durable = isDurable(response)
     file.handles.add({ fileId: response.fileId, createGuid, durable, locked: new Set() })
     this.#referee.count('opens')
+    this.#note(file, `has it open, lease ${lease?.leaseState} (epoch ${lease?.epoch}), durable ${durable}`)
     if (durable) this.#referee.count('durable opens')
   }
 
@@ -260,6 +263,7 @@ export class CachingClient {
     const { response } = createdOf(answer)
     if (response === undefined) return this.#drop(file, handle)
     this.#referee.count('reclaimed')
+    this.#note(file, 'has it open again')
     handle.fileId = response.fileId
     const lease = grantedLease(response)
     file.take(file.leaseState & (lease?.leaseState ?? LeaseState.NONE), lease?.epoch ?? file.epoch)
@@ -269,8 +273,13 @@ export class CachingClient {
     this.#unanswered.delete(handle)
   }
 
+  #note(file: CachedFile, what: string): void {
+    this.#referee.note(this.name, `${file.name}: ${what}`)
+  }
+
   #drop(file: CachedFile, handle: Handle): void {
     this.#referee.count('handles lost')
+    this.#note(file, 'lost a handle')
     file.handles.delete(handle)
     this.#unanswered.delete(handle)
     this.#forgetUnused(file)

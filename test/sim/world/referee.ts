@@ -21,6 +21,8 @@ export class Referee {
   /** What happened how often: a simulation in which nothing happens proves nothing. */
   readonly counts = new Map<string, number>()
   readonly violations: string[] = []
+  /** All that happened, in order. */
+  readonly story: string[] = []
   readonly #ledgers = new Map<string, Ledger>()
   #values = 0
 
@@ -55,8 +57,15 @@ export class Referee {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
   }
 
+  /** Keeps what happened, for whoever has to find out why. */
+  note(who: string, what: string): void {
+    this.story.push(`${this.sim.environment.now()} ${who}: ${what}`)
+  }
+
   /** @param problem undefined: there is none */
   expect(who: string, problem: string | undefined): void {
-    if (problem !== undefined) this.violations.push(`${who}: ${problem}`)
+    if (problem === undefined) return
+    this.violations.push(`${who}: ${problem}`)
+    this.note(who, `VIOLATION: ${problem}`)
   }
 }

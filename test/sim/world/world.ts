@@ -36,6 +36,7 @@ const DURABLE_END = 17 * 60_000
 export interface Outcome {
   readonly violations: readonly string[]
   readonly counts: ReadonlyMap<string, number>
+  readonly story: readonly string[]
 }
 
 /** Plays one seed to its end. */
@@ -147,7 +148,9 @@ class World {
 
   #start(client: CachingClient, what: string, run: () => Promise<void>): void {
     this.#busy.set(client, what)
+    this.referee.note(client.name, what)
     run()
+      .then(() => this.referee.note(client.name, `${what} done`))
       .catch((error) =>
         this.referee.expect(client.name, `${what}: ${error instanceof Error ? error.stack : error}`),
       )
@@ -177,6 +180,7 @@ class World {
     const link = client.lose(how)
     if (link === undefined) return
     this.referee.count(how)
+    this.referee.note(client.name, how)
     if (how === 'silent') this.#silent.add(link)
   }
 
@@ -185,6 +189,7 @@ class World {
     if (link === undefined) return
     this.#silent.delete(link)
     link.bury()
+    this.referee.note('network', `buries session ${link.sessionId}`)
   }
 
   #slowDown(): void {
@@ -196,7 +201,10 @@ class World {
 
   /** What must hold at every moment. */
   #check(): void {
-    const present = this.#clients.filter((client) => client.link?.client.disconnected === false)
+    // While a client fetches its handles it does not know yet what is left of its rights.
+    const present = this.#clients.filter(
+      (client) => client.link?.client.disconnected === false && this.#busy.get(client) !== 'connect',
+    )
     for (const name of FILES) {
       const files = present.flatMap((client) => {
         const file = client.files.get(name)
