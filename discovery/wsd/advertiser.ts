@@ -109,6 +109,7 @@ export class WsdAdvertiser {
       limit: this.#limit,
       path,
       host: address.isLinkLocal && family === 6 ? `${address.address}%${link.name}` : address.address,
+      port: METADATA_PORT,
       isOnLink: onLink,
       answer: (relatesTo) =>
         getResponse(this.#device(), { messageId: `urn:uuid:${randomUUID()}`, relatesTo }),

@@ -1,9 +1,10 @@
 /** Answers WS-Transfer Get over HTTP on TCP port 5357 (DPWS 4): the second half of being shown in Windows' Network view. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Log } from '../environment.ts'
 import type { RateLimit } from '../rate-limit.ts'
-import { MESSAGE_MAXIMUM_BYTES, METADATA_PORT } from './names.ts'
+import { MESSAGE_MAXIMUM_BYTES } from './names.ts'
 import { readRequest } from './read-message.ts'
 import { XmlError } from './xml.ts'
 
@@ -19,12 +20,15 @@ export interface MetadataServerOptions {
   readonly path: string
   /** Where to listen: an address of a link, link-local ones with their zone. */
   readonly host: string
+  readonly port: number
   isOnLink(address: string): boolean
   /** The GetResponse to this message id. */
   answer(relatesTo: string): string
 }
 
 export interface MetadataServer {
+  /** As bound. */
+  readonly port: number
   close(): Promise<void>
 }
 
@@ -43,8 +47,9 @@ export async function openMetadataServer(options: MetadataServerOptions): Promis
   server.maxConnections = CONNECTIONS_MAXIMUM
   // What is no HTTP gets no answer.
   server.on('clientError', (_error, socket) => socket.destroy())
-  await listen(server, options.host)
+  await listen(server, options)
   return {
+    port: (server.address() as AddressInfo).port,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -53,10 +58,10 @@ export async function openMetadataServer(options: MetadataServerOptions): Promis
   }
 }
 
-function listen(server: Server, host: string): Promise<void> {
+function listen(server: Server, { host, port }: MetadataServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host, port: METADATA_PORT, exclusive: true }, () => {
+    server.listen({ host, port, exclusive: true }, () => {
       server.removeListener('error', reject)
       resolve()
     })

@@ -1,7 +1,9 @@
 /** A strict reader for the XML 1.0 of SOAP messages: elements, attributes, text and namespaces; no DTD, no processing instructions, no entities but the five. */
 
 /** What is not XML, or more than a message of WS-Discovery has any use for. */
-export class XmlError extends Error {}
+export class XmlError extends Error {
+  override readonly name = 'XmlError'
+}
 
 /** A name with the namespace that its prefix stood for. */
 export interface QName {

@@ -35,6 +35,11 @@ listen = ${listen}   # Windows and Finder expect port 445, which needs root
 # hosts_allow = ["192.168.0.0/16", "fd00::/8"]    # empty: everyone; the narrowest range decides
 # hosts_deny = []
 
+[discovery]
+# mdns = true                   # Finder, Time Machine, Linux
+# wsd = true                    # Network in Windows' Explorer; needs port 445
+# interfaces = ["eth0"]         # empty: all but containers, bridges and tunnels
+
 [status]
 listen = "127.0.0.1:4480"       # page, /metrics (Prometheus), /api/status
 

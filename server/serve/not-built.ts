@@ -46,6 +46,7 @@ function whyNotServed(share: ShareConfiguration): string | undefined {
 function ignoredKeys(share: ShareConfiguration): string[] {
   const messages: string[] = []
   if (share.maxSize !== undefined) messages.push(`max_size ${NOT_BUILT}; set a quota on the file system`)
-  if (share.timeMachine) messages.push(`time_machine ${NOT_BUILT}; it is served as an ordinary share`)
+  if (share.timeMachine)
+    messages.push(`time_machine ${NOT_BUILT}; Macs are offered the share and refuse it for backups`)
   return messages
 }

@@ -308,7 +308,7 @@ force_user = "no-such-user"
   t.equal(bad.code, 1)
   t.strictSame(bad.stdout.split('\n'), [
     'warning: share "set" is not served: dataset is not built in this version; write path = "/tank/set" (its mount point)',
-    'note: share "tm": time_machine is not built in this version; it is served as an ordinary share',
+    'note: share "tm": time_machine is not built in this version; Macs are offered the share and refuse it for backups',
     'note: not run as root: all clients act as the current user',
     'warning: share "work": valid_users: there is no account "bob"; add it: poolhouse user add bob',
     'warning: share "work": valid_users: there is no system group "no-such-group"; make it: groupadd no-such-group',
