@@ -32,10 +32,10 @@ export class DirectoryCaches<Cache> {
     if (byPath.size === 0) this.#byRoot.delete(root)
   }
 
-  /** Those of the directory that an entry is in. */
-  ofParent({ root, path }: DirectoryPlace): Iterable<Cache> {
+  /** Those of the directory that an entry is in; undefined: none. */
+  ofParent({ root, path }: DirectoryPlace): Iterable<Cache> | undefined {
     const byPath = this.#byRoot.get(root)
-    if (byPath === undefined || path === '') return []
-    return byPath.get(path.slice(0, Math.max(0, path.lastIndexOf('/')))) ?? []
+    if (byPath === undefined || path === '') return undefined
+    return byPath.get(path.slice(0, Math.max(0, path.lastIndexOf('/'))))
   }
 }

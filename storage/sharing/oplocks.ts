@@ -198,7 +198,12 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
    */
   check(stream: StreamNode<O>, operation: Operation, by?: Actor<O>): Check<O> {
     const holders = this.#streams.get(stream)?.holders
-    return holders === undefined ? NOTHING_TO_BREAK : this.#checkHolders(holders, operation, by)
+    if (holders === undefined) return NOTHING_TO_BREAK
+    // Most WRITEs are of one who has the file to itself.
+    if (holders.size === 1 && by !== undefined) {
+      for (const only of holders) if (only.kind === 'lease' && isOwn(only, by)) return NOTHING_TO_BREAK
+    }
+    return this.#checkHolders(holders, operation, by)
   }
 
   /** The same, of some opens only: those that are in the way. */
@@ -214,8 +219,10 @@ export class Oplocks<O extends CachingOpen> implements NodeObserver<O> {
   /** 2.1.4.12 PARENT_OBJECT: an entry of a directory comes, goes or changes. */
   checkParent(entry: DirectoryPlace, by?: Actor<O>): Check<O> {
     const knows = by?.parentOplockKey
+    const caches = this.#directories.ofParent(entry)
+    if (caches === undefined) return NOTHING_TO_BREAK
     const breaks: OplockBreak<O>[] = []
-    for (const holder of this.#directories.ofParent(entry)) {
+    for (const holder of caches) {
       if (knows === undefined || holder.key?.key !== knows) this.#break(holder, 'change', breaks)
     }
     // What is cached of a directory is never written back: there is nothing to wait for.
