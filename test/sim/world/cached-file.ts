@@ -15,7 +15,8 @@ export interface Handle {
 /** A break that the client has heard of and not answered. */
 export interface HeardBreak {
   readonly to: number
-  readonly mustAcknowledge: boolean
+  /** Milliseconds since 1970. */
+  readonly heardAt: number
 }
 
 export class CachedFile {

@@ -10,6 +10,7 @@ import { LEASE_BREAK_ACK_REQUIRED } from '../../../protocols/smb2/messages/lease
 import { LockFlag } from '../../../protocols/smb2/messages/lock.ts'
 import { encodeOplockBreakRequest } from '../../../protocols/smb2/messages/oplock-break.ts'
 import { decodeReadResponse } from '../../../protocols/smb2/messages/read.ts'
+import { OPLOCK_BREAK_TIMEOUT_MILLISECONDS } from '../../../protocols/smb2/state/break-waits.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { createdOf } from '../smb2-client.ts'
 import * as requests from '../smb2-requests.ts'
@@ -35,6 +36,8 @@ export class CachingClient {
   readonly name: string
   readonly files = new Map<string, CachedFile>()
   link: Link | undefined
+  /** It does not know yet which of its handles and rights are left. */
+  isConnecting = false
   readonly #referee: Referee
   readonly #clientGuid: Buffer
   /** Writes whose answer never came, by the handle they were sent through. */
@@ -52,12 +55,14 @@ export class CachingClient {
   async connect(): Promise<void> {
     const link = await Link.open(this.#referee.sim, this.name, this.#clientGuid, this.#previousSessionId)
     this.link = link
+    this.isConnecting = true
     this.#previousSessionId = link.sessionId
     this.#referee.count('connections')
     for (const file of [...this.files.values()]) {
       for (const handle of [...file.handles]) await this.#reclaim(link, file, handle)
     }
     await this.#replay(link)
+    this.isConnecting = false
   }
 
   lose(how: Loss): Link | undefined {
@@ -126,6 +131,7 @@ export class CachingClient {
       this.hear()
       if (!file.mayWrite) return this.#writeThrough(file, handle, cell, value)
       file.dirty.set(cell, value)
+      this.#referee.ledger(file.name, cell).keep(value, () => this.#canBeAsked(file, cell, value))
       this.#referee.count('cached writes')
     })
   }
@@ -168,7 +174,7 @@ export class CachingClient {
       this.#referee.count('breaks')
       this.#note(file, `hears of a break to ${notification.newLeaseState} (epoch ${notification.newEpoch})`)
       const mustAcknowledge = (notification.flags & LEASE_BREAK_ACK_REQUIRED) !== 0
-      if (mustAcknowledge) file.breaks.push({ to: notification.newLeaseState, mustAcknowledge })
+      if (mustAcknowledge) file.breaks.push({ to: notification.newLeaseState, heardAt: this.#now() })
       else file.take(file.leaseState & notification.newLeaseState, notification.newEpoch)
       if (isNewer(notification.newEpoch, file.epoch)) file.epoch = notification.newEpoch
     }
@@ -203,8 +209,8 @@ export class CachingClient {
     for (const [cell, value] of [...file.dirty]) {
       const [handle] = file.handles
       if (handle === undefined || this.link === undefined) return
-      file.dirty.delete(cell)
       await this.#writeThrough(file, handle, cell, value)
+      file.dirty.delete(cell)
     }
   }
 
@@ -271,6 +277,18 @@ export class CachingClient {
     // What was under way on the old connection is over.
     for (const { cell, value } of this.#unanswered.get(handle) ?? []) this.#referee.settled(cell, value)
     this.#unanswered.delete(handle)
+  }
+
+  /** What is kept here can be had: the server can reach the client, and has not given up waiting for it. */
+  #canBeAsked(file: CachedFile, cell: number, value: Value): boolean {
+    const [oldest] = file.breaks
+    const isLate = oldest !== undefined && this.#now() - oldest.heardAt >= OPLOCK_BREAK_TIMEOUT_MILLISECONDS
+    const isHere = this.link !== undefined && !this.isConnecting
+    return isHere && !isLate && file.dirty.get(cell) === value
+  }
+
+  #now(): number {
+    return this.#referee.sim.environment.now()
   }
 
   #note(file: CachedFile, what: string): void {

@@ -203,7 +203,7 @@ class World {
   #check(): void {
     // While a client fetches its handles it does not know yet what is left of its rights.
     const present = this.#clients.filter(
-      (client) => client.link?.client.disconnected === false && this.#busy.get(client) !== 'connect',
+      (client) => client.link?.client.disconnected === false && !client.isConnecting,
     )
     for (const name of FILES) {
       const files = present.flatMap((client) => {
@@ -294,8 +294,16 @@ class World {
     reader.drop()
   }
 
+  async #openLast(): Promise<void> {
+    for (const client of this.#clients) {
+      await client.open(`last of ${client.name}`, READ_CACHING | WRITE_CACHING | HANDLE_CACHING, true)
+    }
+  }
+
   /** Everyone is gone for longer than a handle is kept. */
   async #checkNothingLeft(): Promise<void> {
+    // One more handle each, that nobody closes.
+    await this.#until(this.#openLast())
     for (const client of this.#clients) client.lose('dropped')
     for (const link of this.#silent) link.bury()
     await this.#pass(DURABLE_END)
