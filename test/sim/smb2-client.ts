@@ -39,6 +39,8 @@ export interface MountOptions extends LogOnOptions {
   readonly ciphers?: readonly number[]
   readonly signing?: readonly number[]
   readonly share?: string
+  /** Default: a new one. */
+  readonly clientGuid?: Buffer
   /** Signs all it sends. */
   readonly signs?: boolean
 }
@@ -80,6 +82,7 @@ export class SimClient extends SimConnection {
     const random = (bytes: number) => sim.environment.random(bytes)
     const answer = await negotiate(client, {
       dialects,
+      ...(options.clientGuid === undefined ? {} : { clientGuid: options.clientGuid }),
       negotiateContexts: dialects.includes(Dialect.SMB_3_1_1)
         ? negotiateContexts(random, options.ciphers, options.signing)
         : [],
