@@ -40,18 +40,21 @@ async function renamePath(
   if (typeof target === 'number') return fail(target)
   const { server } = context
   const { handle, shared } = open.file
-  // First, as nothing may happen between what is seen of others' opens and the new name.
+  const retry = () => renamePath(context, open, fileName, replace)
+  // MS-FSA 2.1.5.15.11: others keep no handle by the old name. They are asked before storage is.
+  const held = server.oplocks.breakHandles(open.file)
+  if (held !== undefined) return whenBrokenOn(open, held, retry)
+  // Then, as nothing may happen between what is seen of others' opens and the new name.
   const refusal = await refuseTarget(context, open, target, replace)
   if (refusal !== undefined) return fail(refusal)
   const conflict = renameConflict(server, open.session.openTable.values(), shared, target, replace)
   if (conflict !== undefined) {
     const wait = server.oplocks.breakConflicting(inTheWay(server, shared, target, replace), shared)
     if (wait === undefined) return fail(conflict)
-    return whenBrokenOn(open, wait, () => renamePath(context, open, fileName, replace))
+    return whenBrokenOn(open, wait, retry)
   }
-  // MS-FSA 2.1.5.15.11: others keep no handle by the old name.
-  const held = server.oplocks.breakHandles(open.file)
-  if (held !== undefined) return whenBrokenOn(open, held, () => renamePath(context, open, fileName, replace))
+  const heldByNow = server.oplocks.breakHandles(open.file)
+  if (heldByNow !== undefined) return whenBrokenOn(open, heldByNow, retry)
   const before = shared.path
   // MS-FSA 2.1.5.15.11: no directory takes the place of another, as POSIX would let it when that is empty.
   const after = await handle.rename({ to: target, replace: replace && !open.isDirectory })
