@@ -1,6 +1,6 @@
 /** Being found: mDNS for Macs and Linux, WS-Discovery for Windows, on every link on which clients reach this server. */
 
-import type { Environment, Log } from './environment.ts'
+import { type Cancel, type Environment, type Log, Timers } from './environment.ts'
 import { MdnsAdvertiser } from './mdns/advertiser.ts'
 import { type LinkSelection, readLinkState, watchLinks } from './network/links.ts'
 import { type Offer, servicesOf, unannouncedShares } from './services.ts'
@@ -8,6 +8,8 @@ import { WsdAdvertiser } from './wsd/advertiser.ts'
 
 /** Windows connects to this port and no other. */
 export const WINDOWS_SMB_PORT = 445
+/** After this a link that could not be taken is tried again. */
+const RETRY_MILLISECONDS = 2000
 
 export interface DiscoveryOptions {
   readonly environment: Environment
@@ -49,42 +51,65 @@ export async function startDiscovery(options: DiscoveryOptions): Promise<Discove
   const renamed = (other: string): void => wsd?.rename(other)
   const mdns = options.mdns ? new MdnsAdvertiser({ environment, log, name, services, renamed }) : undefined
   warnOfLongNames(options.offer, log)
-  const first = readLinkState(options.selection)
-  let { links } = first
-  const all = [mdns, wsd].filter((each) => each !== undefined)
-  await Promise.all(all.map((advertiser) => advertiser.setLinks(first)))
-  const read = (): ReturnType<typeof readLinkState> => readLinkState(options.selection)
-  const stopWatching = watchLinks(environment, read, first, (state, woke) => {
-    links = state.links
-    const change = Promise.all(all.map((advertiser) => advertiser.setLinks(state)))
-    change
-      .then(() => {
-        if (!woke) return
-        mdns?.announceAgain()
-        wsd?.helloAgain()
-      })
-      .catch((error: unknown) =>
-        log('warn', 'discovery: a change of interfaces was not taken over', { error }),
-      )
+  const advertisers = [mdns, wsd].filter((each) => each !== undefined)
+  const stopFollowing = await followLinks(options, advertisers, () => {
+    mdns?.announceAgain()
+    wsd?.helloAgain()
   })
-  const linkNames = (): string[] => links.map((link) => link.name)
   return {
     announcements: () => [
       ...(mdns === undefined
         ? []
-        : [{ protocol: 'mdns' as const, name: `${mdns.name}.local`, links: linkNames() }]),
+        : [{ protocol: 'mdns' as const, name: `${mdns.name}.local`, links: mdns.links }]),
       ...(wsd === undefined
         ? []
-        : [{ protocol: 'wsd' as const, name: mdns?.name ?? name, links: linkNames() }]),
+        : [{ protocol: 'wsd' as const, name: mdns?.name ?? name, links: wsd.links }]),
     ],
     update(offer) {
       warnOfLongNames(offer, log)
       mdns?.setServices(servicesOf(offer))
     },
     async close() {
-      stopWatching()
-      await Promise.all(all.map((advertiser) => advertiser.stop()))
+      stopFollowing()
+      await Promise.all(advertisers.map((advertiser) => advertiser.stop()))
     },
+  }
+}
+
+type Advertiser = Pick<MdnsAdvertiser | WsdAdvertiser, 'setLinks'>
+
+/** Gives the advertisers the links as they are, now and whenever they change. @returns how to stop */
+async function followLinks(
+  { environment, log, selection }: DiscoveryOptions,
+  advertisers: readonly Advertiser[],
+  woken: () => void,
+): Promise<Cancel> {
+  const timers = new Timers(environment)
+  let latest = readLinkState(selection)
+  const apply = async (): Promise<void> => {
+    const complete = await Promise.all(advertisers.map((advertiser) => advertiser.setLinks(latest)))
+    timers.cancelAll()
+    if (!complete.every((each) => each)) timers.after(RETRY_MILLISECONDS, again)
+  }
+  const again = (): void => {
+    apply().catch((error: unknown) =>
+      log('warn', 'discovery: a change of interfaces was not taken over', { error }),
+    )
+  }
+  await apply()
+  const stopWatching = watchLinks(
+    environment,
+    () => readLinkState(selection),
+    latest,
+    (state, woke) => {
+      latest = state
+      again()
+      if (woke) woken()
+    },
+  )
+  return () => {
+    stopWatching()
+    timers.cancelAll()
   }
 }
 

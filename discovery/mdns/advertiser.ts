@@ -7,7 +7,7 @@ import type { Service } from '../services.ts'
 import { EchoFilter } from './echo.ts'
 import { nextName } from './names.ts'
 import { Responder } from './responder.ts'
-import { openTransport, type Transport } from './transport.ts'
+import { MessageLimit, openTransport, type Transport } from './transport.ts'
 import { makeZone, type Zone } from './zone.ts'
 
 /** RFC 6762 8.1: after so many conflicts in so short a time, something is wrong, and each further try waits. */
@@ -53,7 +53,9 @@ export class MdnsAdvertiser {
   #neighbourHeard = 0
   #check: Cancel | undefined
   /** Changes of links are taken over one after the other. */
-  #work: Promise<void> = Promise.resolve()
+  #work: Promise<boolean> = Promise.resolve(true)
+  /** Links that could not be taken, so that it is said once. */
+  readonly #refused = new Set<string>()
 
   constructor(options: MdnsOptions) {
     this.#options = options
@@ -68,14 +70,22 @@ export class MdnsAdvertiser {
     return this.#name
   }
 
-  /** Takes over links and addresses as they are now; what is new is announced, what is gone withdrawn. */
-  setLinks(state: LinkState): Promise<void> {
+  /** The interfaces on which it answers. */
+  get links(): string[] {
+    return [...new Set(Array.from(this.#entries.values(), ({ link }) => link.name))]
+  }
+
+  /**
+   * Takes over links and addresses as they are now; what is new is announced, what is gone withdrawn.
+   * @returns false when a link could not be taken: worth another try, an address may not be ready yet
+   */
+  setLinks(state: LinkState): Promise<boolean> {
     this.#work = this.#work.then(() => this.#setLinks(state))
     return this.#work
   }
 
-  async #setLinks(state: LinkState): Promise<void> {
-    if (this.#stopped) return
+  async #setLinks(state: LinkState): Promise<boolean> {
+    if (this.#stopped) return true
     this.#state = state
     const wanted = new Map<string, { readonly link: Link; readonly family: Family }>()
     for (const link of state.links) {
@@ -88,7 +98,8 @@ export class MdnsAdvertiser {
       this.#entries.delete(key)
       await entry.responder.stop()
     }
-    await Promise.all(Array.from(wanted, ([key, { link, family }]) => this.#putLink(key, link, family)))
+    const taken = Array.from(wanted, ([key, { link, family }]) => this.#putLink(key, link, family))
+    return (await Promise.all(taken)).every((each) => each)
   }
 
   /** Other services, after a reload. */
@@ -113,18 +124,24 @@ export class MdnsAdvertiser {
   }
 
   /** The system forgets a socket's group and source address when the address goes: so a changed link gets a new socket. */
-  async #putLink(key: string, link: Link, family: Family): Promise<void> {
+  async #putLink(key: string, link: Link, family: Family): Promise<boolean> {
     const known = this.#entries.get(key)
-    if (known !== undefined && JSON.stringify(known.link) === JSON.stringify(link)) return
-    const { open = openTransport, log } = this.#options
+    if (known !== undefined && JSON.stringify(known.link) === JSON.stringify(link)) return true
+    const { open = openTransport, log, environment } = this.#options
     try {
-      const transport = await open({ link, family, echoes: this.#echoes, log })
-      if (this.#stopped) return await transport.close()
+      const limit = new MessageLimit(environment)
+      const transport = await open({ link, family, echoes: this.#echoes, log, limit })
       const isClaimed = known?.responder.isClaimed ?? false
       await known?.responder.stop(this.#zoneOf(link))
       this.#entries.set(key, { link, responder: this.#respondOn(link, transport, isClaimed) })
+      this.#refused.delete(key)
+      return true
     } catch (error) {
-      log('warn', `mDNS: not announced on ${link.name} (IPv${family}): ${(error as Error).message}`)
+      const { message } = error as Error
+      const level = this.#refused.has(key) ? 'debug' : 'warn'
+      this.#refused.add(key)
+      log(level, `mDNS: not announced on ${link.name} (IPv${family}): ${message}`)
+      return false
     }
   }
 

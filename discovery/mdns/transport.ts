@@ -1,10 +1,12 @@
 /** Sends and receives mDNS messages on one link (RFC 6762 3 and 11): bonjour-service's socket side, for one socket that we made. */
 
 import type { Socket } from 'node:dgram'
+import { EventEmitter } from 'node:events'
 import bonjour from 'bonjour-service'
-import type { Log } from '../environment.ts'
+import type { Environment, Log } from '../environment.ts'
 import type { Family, Link } from '../network/link.ts'
 import { openMulticastSocket } from '../network/multicast-socket.ts'
+import { RateLimit } from '../rate-limit.ts'
 import type { EchoFilter } from './echo.ts'
 import { MDNS_PORT, type Packet, type Sender } from './packet.ts'
 
@@ -25,7 +27,6 @@ interface MulticastDns {
   on(event: 'packet', listener: (packet: Packet, sender: Sender) => void): void
   on(event: 'warning' | 'error', listener: (error: Error) => void): void
   removeAllListeners(event: 'query'): void
-  query(packet: object, to: Sender | null, done: () => void): void
   query(packet: object, type: undefined, to: Sender | null, done: (error?: Error | null) => void): void
   respond(packet: object, to: Sender | null, done: (error?: Error | null) => void): void
 }
@@ -35,6 +36,43 @@ export interface TransportOptions {
   readonly family: Family
   readonly echoes: EchoFilter
   readonly log: Log
+  /** How many messages are looked at. */
+  readonly limit: MessageLimit
+}
+
+/** RFC 6762 17: no message is larger. */
+const MESSAGE_MAXIMUM_BYTES = 9000
+
+/** What is more than this was not sent to find anything: decoding it would take time from those who are served. */
+export class MessageLimit {
+  readonly #each: RateLimit
+  readonly #all: RateLimit
+
+  constructor(environment: Environment) {
+    this.#each = new RateLimit(environment, { burst: 200, perSecond: 100, addresses: 512 })
+    this.#all = new RateLimit(environment, { burst: 1000, perSecond: 500, addresses: 1 })
+  }
+
+  take(address: string): boolean {
+    return this.#each.take(address) && this.#all.take('all')
+  }
+}
+
+/** The socket as bonjour-service sees it: what is too large or too much does not come through. */
+class LimitedSocket extends EventEmitter {
+  readonly send: Socket['send']
+  readonly close: Socket['close']
+
+  constructor(socket: Socket, limit: MessageLimit) {
+    super()
+    this.send = socket.send.bind(socket)
+    this.close = socket.close.bind(socket)
+    socket.on('error', (error) => this.emit('error', error))
+    socket.on('message', (bytes, sender) => {
+      if (bytes.length <= MESSAGE_MAXIMUM_BYTES && limit.take(sender.address))
+        this.emit('message', bytes, sender)
+    })
+  }
 }
 
 /**
@@ -54,10 +92,11 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
  * answers are taken off, because they know no known-answer suppression, no unicast questions, no waits and no conflicts
  * (responder.ts has them), and its registry is left alone, because to stop one service there withdraws the host's addresses.
  */
-export function transportOver(socket: Socket, { link, family, echoes, log }: TransportOptions): Transport {
+export function transportOver(socket: Socket, options: TransportOptions): Transport {
+  const { link, family, echoes, log, limit } = options
   const group = GROUPS[family]
-  const options = {
-    socket,
+  const settings = {
+    socket: new LimitedSocket(socket, limit),
     bind: false,
     multicast: false,
     type: family === 4 ? 'udp4' : 'udp6',
@@ -65,7 +104,7 @@ export function transportOver(socket: Socket, { link, family, echoes, log }: Tra
     ip: family === 4 ? group : `${group}%${link.name}`,
     interface: link.name,
   }
-  const service = new bonjour.Bonjour(options as object, () => undefined)
+  const service = new bonjour.Bonjour(settings as object, () => undefined)
   const { mdns } = (service as unknown as { readonly server: { readonly mdns: MulticastDns } }).server
   mdns.removeAllListeners('query')
   // What cannot be decoded is dropped, whoever sent it.

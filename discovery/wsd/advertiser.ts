@@ -40,7 +40,9 @@ export class WsdAdvertiser {
   #messageNumber = 0
   #name: string
   /** Changes of links are taken over one after the other. */
-  #work: Promise<void> = Promise.resolve()
+  #work: Promise<boolean> = Promise.resolve(true)
+  /** Links that could not be taken, so that it is said once. */
+  readonly #refused = new Set<string>()
   #stopped = false
 
   constructor(options: WsdOptions) {
@@ -50,8 +52,16 @@ export class WsdAdvertiser {
     this.#instanceId = Math.floor(options.environment.now() / MILLISECONDS_PER_SECOND)
   }
 
-  /** Takes over links and addresses as they are now. */
-  setLinks(state: LinkState): Promise<void> {
+  /** The interfaces on which it answers. */
+  get links(): string[] {
+    return [...new Set(Array.from(this.#entries.values(), ({ link }) => link))]
+  }
+
+  /**
+   * Takes over links and addresses as they are now.
+   * @returns false when a link could not be taken: worth another try, a fresh IPv6 address is not ready for a second or two
+   */
+  setLinks(state: LinkState): Promise<boolean> {
     this.#work = this.#work.then(() => this.#setLinks(state))
     return this.#work
   }
@@ -75,7 +85,7 @@ export class WsdAdvertiser {
     this.#entries.clear()
   }
 
-  async #setLinks(state: LinkState): Promise<void> {
+  async #setLinks(state: LinkState): Promise<boolean> {
     const wanted = new Map<string, { link: Link; family: Family; address: LinkAddress }>()
     for (const link of state.links) {
       for (const family of FAMILIES) {
@@ -89,15 +99,21 @@ export class WsdAdvertiser {
       this.#entries.delete(key)
       await entry.stop(false)
     }
+    let isComplete = true
     for (const [key, { link, family, address }] of wanted) {
       if (this.#entries.has(key) || this.#stopped) continue
       try {
         this.#entries.set(key, await this.#open(link, family, address))
+        this.#refused.delete(key)
       } catch (error) {
+        isComplete = false
         const { message } = error as Error
-        this.#options.log('warn', `WS-Discovery: not announced on ${link.name} (IPv${family}): ${message}`)
+        const level = this.#refused.has(key) ? 'debug' : 'warn'
+        this.#refused.add(key)
+        this.#options.log(level, `WS-Discovery: not announced on ${link.name} (IPv${family}): ${message}`)
       }
     }
+    return isComplete
   }
 
   async #open(link: Link, family: Family, address: LinkAddress): Promise<Entry> {

@@ -351,6 +351,23 @@ t.test('hostile messages change nothing', async (t) => {
   t.match(answer?.answers, [{ data: `${host.advertiser.name}._smb._tcp.local` }])
 })
 
+t.test('who sends too much is heard no longer, and others are', async (t) => {
+  const lan = new SimLan(new SimEnvironment())
+  await startHost(new Map([['eth0', { lan, address: server }]]), { limited: true })
+  await lan.environment.advance(10_000)
+  const flooder = lan.stranger('10.0.0.66')
+  for (let count = 0; count < 2000; count++) await flooder.transport.send('query', { questions: [] })
+  const query = { questions: [{ name: 'ocean.local', type: 'A' }] }
+  const before = lan.sent.length
+  await flooder.transport.send('query', query)
+  await lan.environment.advance(0)
+  t.equal(lan.sent.length, before + 1)
+  const client = lan.stranger(asker)
+  await client.transport.send('query', query)
+  await lan.environment.advance(0)
+  t.equal(lan.sent.length, before + 3)
+})
+
 t.test('endless conflicts slow it down', async (t) => {
   const lan = new SimLan(new SimEnvironment())
   const host = await startHost(new Map([['eth0', { lan, address: server }]]))

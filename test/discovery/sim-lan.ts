@@ -6,13 +6,16 @@ import type { Log } from '../../discovery/environment.ts'
 import { MdnsAdvertiser } from '../../discovery/mdns/advertiser.ts'
 import { EchoFilter } from '../../discovery/mdns/echo.ts'
 import { MDNS_PORT, type Packet, type Sender } from '../../discovery/mdns/packet.ts'
-import { type Transport, transportOver } from '../../discovery/mdns/transport.ts'
+import { type MessageLimit, type Transport, transportOver } from '../../discovery/mdns/transport.ts'
 import type { Link, LinkAddress } from '../../discovery/network/link.ts'
 import type { LinkState } from '../../discovery/network/links.ts'
 import { type Offer, servicesOf } from '../../discovery/services.ts'
 import type { SimEnvironment } from '../sim/sim-environment.ts'
 
 export const groupAddress = '224.0.0.251'
+
+/** So that every message of a test is looked at. */
+const unlimited = { take: () => true } as unknown as MessageLimit
 
 /** One message as it was sent. */
 export interface Sent {
@@ -103,6 +106,7 @@ export class SimLan {
       family: 4,
       echoes,
       log,
+      limit: unlimited,
     })
   }
 }
@@ -136,7 +140,7 @@ export interface SimHost {
 /** A server on these LANs, with one address on each, that starts to announce itself. */
 export async function startHost(
   links: ReadonlyMap<string, { readonly lan: SimLan; readonly address: string }>,
-  options: { readonly name?: string; readonly offer?: Offer } = {},
+  options: { readonly name?: string; readonly offer?: Offer; readonly limited?: boolean } = {},
 ): Promise<SimHost> {
   const [first] = links.values()
   if (first === undefined) throw new Error('a host has a link')
@@ -150,7 +154,8 @@ export async function startHost(
     open: async (transport) => {
       const { lan } = links.get(transport.link.name) ?? first
       const [own] = transport.link.addresses
-      return transportOver(lan.socket(own?.address ?? ''), transport)
+      const limit = options.limited === true ? transport.limit : unlimited
+      return transportOver(lan.socket(own?.address ?? ''), { ...transport, limit })
     },
   })
   await advertiser.setLinks(stateOf([...links].map(([name, { address }]) => linkOf(name, address))))

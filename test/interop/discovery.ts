@@ -1,6 +1,6 @@
 /** Discovery on a LAN of the suite's own: Avahi and wsdd find exactly what is served, see it change, and see it go. */
 
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Avahi, type Resolved, startAvahi, startAvahiDaemon } from './discovery/avahi.ts'
 import { addCable, inHost, ip, makeLan, onHost } from './discovery/network.ts'
@@ -50,6 +50,7 @@ async function discovery(report: Report, directory: string): Promise<void> {
     await report.group('Windows', () =>
       windows(report, () => wsdd.log(), 'discovered OCEAN in Workgroup:WORKGROUP on'),
     )
+    await report.group('reload', () => reload(report, avahi, server, directory))
     await report.group('changes', () => changes(report, avahi))
     await report.group('conflict', () => conflict(report, avahi, directory, servers))
     await report.group('goodbye', () => goodbye(report, avahi, server, () => wsdd.log()))
@@ -157,6 +158,27 @@ async function windows(report: Report, log: () => Promise<string>, line: string)
       }
     }),
   )
+}
+
+async function reload(report: Report, avahi: Avahi, server: Server, directory: string): Promise<void> {
+  const file = join(directory, `server-${first}-ocean`, 'poolhouse.toml')
+  const text = await readFile(file, 'utf8')
+  const disks = (count: number): Promise<void> =>
+    within(foundSeconds, async () => {
+      const found = await avahi.browse('_adisk._tcp')
+      const texts = found.map((service) => service.txt.join(' '))
+      const right = texts.every((each) => each.split('adVN=').length - 1 === count)
+      expect(texts.length > 0 && right, `TXT: ${texts.join('\n')}`)
+    })
+  await report.check('a share that SIGHUP brings is announced, and withdrawn with it', async () => {
+    const share = `[[share]]\nname = "Second"\npath = "${join(directory, 'plain')}"\ntime_machine = true\n`
+    await writeFile(file, text + share)
+    process.kill(server.pid, 'SIGHUP')
+    await disks(2)
+    await writeFile(file, text)
+    process.kill(server.pid, 'SIGHUP')
+    await disks(1)
+  })
 }
 
 async function changes(report: Report, avahi: Avahi): Promise<void> {

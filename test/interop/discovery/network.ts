@@ -21,8 +21,6 @@ export async function makeLan(hosts: readonly string[]): Promise<void> {
   await succeed('mount', ['-t', 'tmpfs', 'tmpfs', '/run'], { seconds: commandSeconds })
   for (const name of [lan, ...hosts]) {
     await ip(`netns add ${name}`)
-    // An address can be used as soon as it is set.
-    await inHost(name, ['sh', '-c', 'echo 0 | tee /proc/sys/net/ipv6/conf/*/accept_dad'])
     await ip(`-n ${name} link set lo up`)
   }
   await ip(`-n ${lan} link add br0 type bridge mcast_snooping 0`)
