@@ -19,6 +19,8 @@ const second = 'second'
 const third = 'third'
 /** Probing takes up to a second, Avahi's resolving another. */
 const foundSeconds = 5
+/** Two rounds of probing, on a machine that does other things as well. */
+const renamedSeconds = 10
 /** Issue: new addresses are seen within this. */
 const changeSeconds = 5
 /** Avahi beside us goes; we ask for three seconds whether that is so, then probe. */
@@ -211,7 +213,7 @@ async function changes(report: Report, avahi: Avahi): Promise<void> {
 async function conflict(report: Report, avahi: Avahi, directory: string, servers: Server[]): Promise<void> {
   await report.check('a second server of the same name renames itself, services and host', async () => {
     servers.push(await serve(second, directory))
-    await within(foundSeconds, async () => {
+    await within(renamedSeconds, async () => {
       const here = (await avahi.browse()).filter((service) => service.interface === 'eth0')
       expectServices(here, 'ocean')
       expectServices(here, 'ocean-2')
@@ -241,7 +243,7 @@ async function goodbye(
     expect(!watch.output().includes('-;eth0;IPv4;ocean-2;'), 'the other server went as well')
   })
   await report.check('and Bye to Windows', async () => {
-    expect(/10\.77\.0\.99.*"Bye urn:uuid:/.test(await wsddLog()), 'wsdd saw no Bye')
+    expect(/10\.77\.0\.(?:1|99):.*"Bye urn:uuid:/.test(await wsddLog()), 'wsdd saw no Bye')
   })
   await watch.stop()
 }
