@@ -9,7 +9,8 @@ import type { Connection } from './state/connection.ts'
 import type { Lease } from './state/lease.ts'
 import type { Open } from './state/open.ts'
 import type { BreakNotification } from './state/oplock-breaks.ts'
-import type { Server } from './state/server.ts'
+import type { Server, Share } from './state/server.ts'
+import type { Session } from './state/session.ts'
 
 /** 3.3.4.6: it answers no request, and "SessionId ... TreeId MUST be set to 0". */
 const NOTIFICATION_HEADER: Header = {
@@ -32,7 +33,7 @@ const NOTIFICATION_HEADER: Header = {
 export function notifyBreak(server: Server, broken: BreakNotification): Connection | undefined {
   const way = broken.kind === 'lease' ? wayToHolder(broken.lease) : wayToOpen(broken.open)
   if (way !== undefined) {
-    send(way.open, way.connection, messageOf(broken))
+    send(way, messageOf(broken))
     way.connection.onBreakSent?.()
     return way.connection
   }
@@ -48,43 +49,43 @@ function messageOf(broken: BreakNotification): OplockBreakNotification {
 }
 
 /** The notification is never signed, and encrypted where session or share want that (3.3.4.1.4). */
-function send(
-  { session, treeConnect }: Open,
-  connection: Connection,
-  message: OplockBreakNotification,
-): void {
+function send({ session, share, connection }: Way, message: OplockBreakNotification): void {
   const reply = encodeReply(
     NOTIFICATION_HEADER,
     (writer) => encodeOplockBreakNotification(writer, message),
     undefined,
     undefined,
   )
-  const encrypts = session.encryptData || treeConnect.share.encryptData
+  const encrypts = session.encryptData || share.encryptData
   connection.apply(sendReplies(connection, [reply], encrypts ? session : undefined))
 }
 
-/** An open, and a connection on which its client can be told of it. */
+/** A connection on which the client of an open can be told of it. */
 interface Way {
-  readonly open: Open
+  readonly session: Session
+  readonly share: Share
   readonly connection: Connection
 }
 
 /** 3.3.4.6: Open.Connection, or when that is gone another channel of the session. */
 function wayToOpen(open: Open): Way | undefined {
-  return wayOn(open, [open.connection, ...open.session.channelList.keys()])
+  const { connection, session } = open
+  if (connection?.closed === false && session !== undefined) return { session, share: open.share, connection }
+  return wayOverAnyChannel(open)
 }
 
 /** 3.3.4.7: any connection of the client will do. The oldest is taken, as clients expect. */
 function wayToHolder({ leaseOpens }: Lease): Way | undefined {
   for (const open of leaseOpens) {
-    const way = wayOn(open, open.session.channelList.keys())
+    const way = wayOverAnyChannel(open)
     if (way !== undefined) return way
   }
   return undefined
 }
 
-function wayOn(open: Open, connections: Iterable<Connection>): Way | undefined {
-  if (open.absence !== undefined) return undefined
-  for (const connection of connections) if (!connection.closed) return { open, connection }
+function wayOverAnyChannel({ session, share }: Open): Way | undefined {
+  for (const connection of session?.channelList.keys() ?? []) {
+    if (session !== undefined && !connection.closed) return { session, share, connection }
+  }
   return undefined
 }

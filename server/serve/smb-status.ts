@@ -74,6 +74,9 @@ export function sessionIdText(session: Session): string {
   return session.sessionId.toString(16)
 }
 
+/** In place of a session: a durable open whose client is away. */
+const DISCONNECTED = 'disconnected'
+
 export function openIdText(open: Open): string {
   return open.fileId.volatile.toString(16)
 }
@@ -109,8 +112,8 @@ function openStatus({ oplocks }: Server, open: Open): OpenStatus {
   const letter = (rights: number, text: string): string => (open.grantsAny(rights) ? text : '')
   return {
     id: openIdText(open),
-    sessionId: sessionIdText(open.session),
-    share: open.treeConnect.share.name,
+    sessionId: open.session === undefined ? DISCONNECTED : sessionIdText(open.session),
+    share: open.share.name,
     path: open.pathName.replaceAll('\\', '/'),
     access:
       letter(FileAccess.READ_DATA | FileAccess.EXECUTE, 'r') +

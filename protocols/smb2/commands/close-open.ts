@@ -32,7 +32,7 @@ async function finish(
   open.closing = true
   endAbsence(server, open)
   server.replays.forgetOpen(open)
-  open.session.openTable.delete(open.fileId.volatile)
+  open.session?.openTable.delete(open.fileId.volatile)
   server.globalOpenTable.delete(open.fileId.volatile)
   countLocks(server, open, -open.lockCount)
   for (const end of open.onClose) end()

@@ -56,7 +56,7 @@ async function runClose(context: CommandContext, request: CloseRequest): Promise
 async function attributesOf(server: Server, open: Open): Promise<CloseResponse> {
   try {
     const stat = await shownStat(server, open)
-    const fields = attributeFieldsOf(stat, open.treeConnect.share, baseNameOf(open.pathName))
+    const fields = attributeFieldsOf(stat, open.share, baseNameOf(open.pathName))
     return { flags: CLOSE_FLAG_POSTQUERY_ATTRIB, ...fields }
   } catch (error) {
     if (error instanceof StorageError) return NO_ATTRIBUTES

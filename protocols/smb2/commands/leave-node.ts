@@ -4,17 +4,15 @@ import { StorageError } from '../../../storage/errors.ts'
 import type { FileHandle } from '../../../storage/file-system.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import { nameFilter } from '../state/change-bus.ts'
-import type { OpenFile, SharedFile } from '../state/open.ts'
+import type { OpenFile, Right, SharedFile } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
-import type { TreeConnect } from '../state/tree-connect.ts'
 import { lookUp } from './look-up.ts'
 import { noteEntry, noteStream } from './notes.ts'
 import { rememberName } from './tunnel.ts'
 
 /** An open, or what would have become one. */
-export interface Leaving {
+export interface Leaving extends Right {
   readonly file: OpenFile
-  readonly treeConnect: TreeConnect
 }
 
 /** Takes an open's place in the node table away. Its handle is still open, and the caller's to close. */
@@ -26,7 +24,7 @@ export async function leaveNode(server: Server, leaving: Leaving): Promise<void>
   try {
     await remove(leaving, requester, removeFile !== undefined)
     if (removeFile !== undefined) {
-      rememberName(server, leaving.treeConnect.share, requester.path)
+      rememberName(server, leaving.share, requester.path)
       const filter = nameFilter(leaving.file.type === 'directory')
       // Who closes last need not know that the entry was to go.
       if (requester !== shared) server.oplocks.entryChanged(requester)
@@ -60,7 +58,7 @@ async function remove(open: Leaving, requester: SharedFile, wholeFile: boolean):
 
 /** The entry at a path, when it still is the open's file. */
 async function openEntry(open: Leaving, path: string): Promise<FileHandle | undefined> {
-  const outcome = await lookUp(open.treeConnect, path)
+  const outcome = await lookUp(open, path)
   if (outcome === undefined) return undefined
   const { node } = open.file.node
   if (outcome.stat.fileId === node.fileId && outcome.stat.volumeId === node.volumeId) return outcome.handle

@@ -1,11 +1,11 @@
 /** MS-FSA 2.1.5.1 on the server's own behalf: what a path names now, with the rights of the account that asks. */
 
 import type { OpenOutcome } from '../../../storage/file-system.ts'
-import type { TreeConnect } from '../state/tree-connect.ts'
+import type { Right } from '../state/open.ts'
 
 /** Opens what is there, for its attributes alone; nothing is made. A link at the end is opened itself. */
 export async function lookUp(
-  { share, admission }: TreeConnect,
+  { share, admission }: Right,
   path: string,
   wantPermissions = false,
 ): Promise<Extract<OpenOutcome, { ok: true }> | undefined> {

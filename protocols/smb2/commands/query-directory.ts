@@ -91,7 +91,7 @@ async function enumerationFor(open: Open, request: QueryDirectoryRequest): Promi
   const searchPattern = request.fileName !== '' ? request.fileName : (current?.searchPattern ?? '*')
   const cursor = await open.file.handle.list({
     pattern: searchPattern,
-    hideUnreadable: open.treeConnect.share.hideUnreadable,
+    hideUnreadable: open.share.hideUnreadable,
   })
   const enumeration = { cursor, searchPattern, pending: [], next: 0, answered: false }
   open.enumeration = enumeration

@@ -91,7 +91,7 @@ async function queryDescription(
 }
 
 async function isCompressed(open: Open): Promise<boolean> {
-  const features = open.treeConnect.share.fileSystem?.features
+  const features = open.share.fileSystem?.features
   return features?.compression === true && (await open.file.handle.compressed())
 }
 
@@ -104,7 +104,7 @@ function describe(
   const { deletePending } = more
   return {
     ...fileTimesOf(stat),
-    fileAttributes: fileAttributesOf(stat, open.treeConnect.share, baseNameOf(open.pathName)),
+    fileAttributes: fileAttributesOf(stat, open.share, baseNameOf(open.pathName)),
     allocationSize: stat.allocated,
     endOfFile: stat.size,
     // MS-FSA 2.1.5.12.27: a file that is to be deleted has one link less.

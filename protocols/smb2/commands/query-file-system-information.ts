@@ -27,7 +27,7 @@ export async function queryFileSystemInformation(
   request: QueryInfoRequest,
 ): Promise<Outcome<QueryInfoResponse>> {
   const { open, server } = context
-  const { share } = open.treeConnect
+  const { share } = open
   const size = FILE_SYSTEM_INFORMATION_SIZES.get(request.fileInfoClass)
   if (size === undefined || share.fileSystem === undefined) return fail(Status.INVALID_INFO_CLASS)
   if (request.outputBufferLength < size.minimumBytes) return fail(Status.INFO_LENGTH_MISMATCH)

@@ -101,8 +101,8 @@ function files(server: Server): RpcFile[] {
     locks: open.lockCount,
     path: open.isPipe
       ? `/PIPE/${open.pathName}`
-      : `${open.treeConnect.share.path}/${open.pathName.replaceAll('\\', '/')}`,
-    user: open.session.principal?.user ?? '',
+      : `${open.share.path}/${open.pathName.replaceAll('\\', '/')}`,
+    user: open.session?.principal?.user ?? open.durable?.owner ?? '',
   }))
 }
 

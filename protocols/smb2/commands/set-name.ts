@@ -47,7 +47,7 @@ async function renamePath(
   // Then, as nothing may happen between what is seen of others' opens and the new name.
   const refusal = await refuseTarget(context, open, target, replace)
   if (refusal !== undefined) return fail(refusal)
-  const conflict = renameConflict(server, open.session.openTable.values(), shared, target, replace)
+  const conflict = renameConflict(server, context.session.openTable.values(), shared, target, replace)
   if (conflict !== undefined) {
     const wait = server.oplocks.breakConflicting(inTheWay(server, shared, target, replace), shared)
     if (wait === undefined) return fail(conflict)
@@ -61,7 +61,7 @@ async function renamePath(
   movePaths(server, shared.root, before, after)
   if (open.isDirectory) server.changes.moved(shared.root, before, after)
   movePathNames(server, shared.root)
-  rememberName(server, open.treeConnect.share, before)
+  rememberName(server, open.share, before)
   open.file.node.node.times.changed(open.userSetTimes)
   noteEntry(server, open, ...renameChanges(before, after, open.isDirectory))
   return ok({})

@@ -38,8 +38,11 @@ export function grantedTimeout(requested: number): number {
 export function beginAbsence(server: Server, open: Open, timeout: number, scavenge: () => void): void {
   const { environment } = server
   const { session } = open
-  session.openTable.delete(open.fileId.volatile)
-  session.lockCount -= open.lockCount
+  if (session !== undefined) {
+    session.openTable.delete(open.fileId.volatile)
+    session.lockCount -= open.lockCount
+  }
+  open.detach()
   open.absence = { since: environment.now(), stopScavenger: environment.after(timeout, scavenge) }
   server.absentOpens.add(open)
 }

@@ -9,6 +9,7 @@ import { ChannelSequence } from './channel-sequence.ts'
 import type { Connection } from './connection.ts'
 import type { Absence, DurableHandle } from './durable-handle.ts'
 import type { Lease } from './lease.ts'
+import type { Admission, Share } from './server.ts'
 import type { Session } from './session.ts'
 import type { TreeConnect } from './tree-connect.ts'
 import type { Watch } from './watch.ts'
@@ -44,11 +45,17 @@ export interface OpenFile {
   readonly node: StreamNode<SharedFile>
 }
 
-export interface OpenFields {
-  readonly fileId: FileId
+/** To whom an open belongs. */
+export interface Attachment {
   readonly session: Session
   readonly treeConnect: TreeConnect
   readonly connection: Connection
+}
+
+export interface OpenFields {
+  readonly fileId: FileId
+  /** By what right it was opened. */
+  readonly right: Right
   readonly grantedAccess: number
   readonly shareAccess: number
   readonly createOptions: number
@@ -64,12 +71,13 @@ export interface OpenFields {
   readonly creationTime: number
 }
 
+/** What remains of a tree connect when its client is away. */
+export type Right = Readonly<Pick<TreeConnect, 'share' | 'admission'>>
+
 export class Open {
   readonly fileId: FileId
-  /** Open.Session, Open.TreeConnect, Open.Connection: the last ones, while the client is away. */
-  session: Session
-  treeConnect: TreeConnect
-  connection: Connection
+  #attachment: Attachment | undefined
+  #right: Right
   readonly grantedAccess: number
   readonly shareAccess: number
   readonly createOptions: number
@@ -132,9 +140,7 @@ export class Open {
 
   constructor(fields: OpenFields) {
     this.fileId = fields.fileId
-    this.session = fields.session
-    this.treeConnect = fields.treeConnect
-    this.connection = fields.connection
+    this.#right = fields.right
     this.grantedAccess = fields.grantedAccess
     this.shareAccess = fields.shareAccess
     this.createOptions = fields.createOptions
@@ -145,6 +151,40 @@ export class Open {
     this.pathName = fields.pathName
     this.creationTime = fields.creationTime
     this.mode = 0
+  }
+
+  /** Open.Session, Open.TreeConnect and Open.Connection from now on. */
+  attach(attachment: Attachment): void {
+    this.#attachment = attachment
+    this.#right = attachment.treeConnect
+  }
+
+  /** They are NULL from now on: the client is away. */
+  detach(): void {
+    const { share, admission } = this.#right
+    this.#attachment = undefined
+    this.#right = { share, admission }
+  }
+
+  get session(): Session | undefined {
+    return this.#attachment?.session
+  }
+
+  get treeConnect(): TreeConnect | undefined {
+    return this.#attachment?.treeConnect
+  }
+
+  get connection(): Connection | undefined {
+    return this.#attachment?.connection
+  }
+
+  /** Of the tree connect, or of the last one. */
+  get share(): Share {
+    return this.#right.share
+  }
+
+  get admission(): Admission {
+    return this.#right.admission
   }
 
   get isPipe(): boolean {

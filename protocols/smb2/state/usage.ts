@@ -110,6 +110,6 @@ export function isFull(server: Server, what: Limited, session: Session | undefin
 /** Open.LockCount, and the sums that it goes into. */
 export function countLocks(server: Server, open: Open, by: number): void {
   open.lockCount += by
-  open.session.lockCount += by
+  if (open.session !== undefined) open.session.lockCount += by
   server.usage.locks += by
 }

@@ -159,7 +159,7 @@ async function dropOpened(
   { server, treeConnect }: CommandContext,
   opened: OpenedFile,
 ): Promise<Outcome<never>> {
-  await leaveNode(server, { file: openFileOf(opened), treeConnect })
+  await leaveNode(server, { ...treeConnect, file: openFileOf(opened) })
   await opened.handle.close()
   return fail(Status.NETWORK_NAME_DELETED)
 }

@@ -207,7 +207,7 @@ async function share(
     } catch (error) {
       const stream = opened.stream ?? ''
       const file = openFileOf({ handle: opened.handle, claim, stream, stat })
-      await leaveNode(context.server, { file, treeConnect: context.treeConnect })
+      await leaveNode(context.server, { ...context.treeConnect, file })
       await opened.handle.close()
       throw error
     }

@@ -38,7 +38,7 @@ export function refuseReconnect(
   if (createGuid !== undefined && !(open.createGuid ?? NO_GUID).equals(createGuid)) {
     return Status.OBJECT_NAME_NOT_FOUND
   }
-  if (open.treeConnect.share.name !== treeConnect.share.name) return Status.OBJECT_NAME_NOT_FOUND
+  if (open.share.name !== treeConnect.share.name) return Status.OBJECT_NAME_NOT_FOUND
   if ((open.lease === undefined) !== (lease === undefined)) return Status.OBJECT_NAME_NOT_FOUND
   if (open.lease !== undefined && lease !== undefined) {
     const isSameClient = open.lease.clientGuid.equals(connection.clientGuid)
@@ -55,9 +55,7 @@ export function refuseReconnect(
 /** The open belongs to this session, tree connect and connection from now on. */
 export function reconnect({ server, session, treeConnect, connection }: CommandContext, open: Open): void {
   endAbsence(server, open)
-  open.session = session
-  open.treeConnect = treeConnect
-  open.connection = connection
+  open.attach({ session, treeConnect, connection })
   session.openTable.set(open.fileId.volatile, open)
   session.lockCount += open.lockCount
 }

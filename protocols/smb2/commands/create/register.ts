@@ -15,7 +15,7 @@ function newVolatileId(server: Server): bigint {
   }
 }
 
-type Given = Omit<OpenFields, 'fileId' | 'session' | 'treeConnect' | 'connection' | 'creationTime'>
+type Given = Omit<OpenFields, 'fileId' | 'right' | 'creationTime'>
 
 export function registerOpen(context: CommandContext, fields: Given): Open {
   const { server, session, treeConnect, connection } = context
@@ -23,7 +23,8 @@ export function registerOpen(context: CommandContext, fields: Given): Open {
   // The same number in both halves: opens that outlive their connection will be found by the persistent one.
   const creationTime = server.environment.now()
   const fileId = { persistent: id, volatile: id }
-  const open = new Open({ ...fields, fileId, session, treeConnect, connection, creationTime })
+  const open = new Open({ ...fields, fileId, right: treeConnect, creationTime })
+  open.attach({ session, treeConnect, connection })
   session.openTable.set(id, open)
   server.globalOpenTable.set(id, open)
   return open

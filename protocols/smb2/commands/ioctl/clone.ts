@@ -24,7 +24,7 @@ export const duplicateExtents: IoctlHandler = {
       !source.closing &&
       !source.isPipe &&
       source.fileId.persistent === clone.sourceFileId.persistent &&
-      source.treeConnect.share.fileSystem === treeConnect.share.fileSystem
+      source.share.fileSystem === treeConnect.share.fileSystem
     // Windows' answer; the specification has INVALID_PARAMETER.
     if (!isKnown) return fail(Status.INVALID_HANDLE)
     if (!source.grants(FileAccess.READ_DATA) || !open.grants(FileAccess.WRITE_DATA)) {
