@@ -31,6 +31,8 @@ const NOTIFICATION_HEADER: Header = {
  * @returns where; undefined when nobody can be reached
  */
 export function notifyBreak(server: Server, broken: BreakNotification): Connection | undefined {
+  const opens = broken.kind === 'lease' ? [...broken.lease.leaseOpens] : [broken.open]
+  for (const open of opens) server.durables.changed(server, open)
   const way = broken.kind === 'lease' ? wayToHolder(broken.lease) : wayToOpen(broken.open)
   if (way !== undefined) {
     send(way, messageOf(broken))
@@ -38,7 +40,6 @@ export function notifyBreak(server: Server, broken: BreakNotification): Connecti
     return way.connection
   }
   // "If no connection is available": nobody could answer for them, so what is kept for a client ends here.
-  const opens = broken.kind === 'lease' ? [...broken.lease.leaseOpens] : [broken.open]
   for (const open of opens) if (open.absence !== undefined) abandonOpen(server, open)
   return undefined
 }

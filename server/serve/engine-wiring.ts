@@ -1,6 +1,7 @@
 /** The composition root: configuration, accounts, storage, protocols and transport become one running server. */
 
-import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
+import { restoreOpens, suspendOpens } from '../../protocols/smb2/commands/restore-opens.ts'
+import { disconnectSession } from '../../protocols/smb2/commands/teardown.ts'
 import type { Log, LogLevel, Server, Share } from '../../protocols/smb2/state/server.ts'
 import { BufferPool } from '../../protocols/transport/buffer-pool.ts'
 import { createEnvironment } from '../../protocols/transport/environment.ts'
@@ -10,6 +11,7 @@ import type { FileSystem } from '../../storage/file-system.ts'
 import { createPosixFileSystem } from '../../storage/posix/file-system.ts'
 import { createWorkerPool, type WorkerPool } from '../../storage/posix/worker-pool.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
+import { type DurableHandleFile, openDurableHandles } from '../state/durable-handles.ts'
 import type { ServerUsage } from '../status/server-status.ts'
 import { type ServerDiscovery, startServerDiscovery } from './discovery.ts'
 import { servedShares } from './not-built.ts'
@@ -58,6 +60,7 @@ async function start(options: StartOptions, storage: ShareStorage): Promise<Runn
   const pool = new BufferPool()
   const guid = await serverGuid(configuration.server.stateDir)
   const logTo: Log = (level, message, details) => logAs(log, level, message, details)
+  const durables = await openDurableHandles(configuration.server.stateDir, logTo)
   const server = createSmbServer({
     configuration,
     serverGuid: guid,
@@ -65,8 +68,11 @@ async function start(options: StartOptions, storage: ShareStorage): Promise<Runn
     payloads: pool,
     sources: options,
     shares: await makeShares(configuration, options, storage),
+    durableStore: durables,
     log: logTo,
   })
+  const restored = await restoreOpens(server, durables.records)
+  if (restored > 0) log.info({ opens: restored }, 'durable opens of an earlier run wait for their clients')
   const listener = await listen({
     addresses: configuration.smb.enabled ? configuration.smb.listen : [],
     engine: createSmbEngine(server, configuration),
@@ -84,7 +90,7 @@ async function start(options: StartOptions, storage: ShareStorage): Promise<Runn
     environment,
     log: logTo,
   })
-  return runningServer(options, storage, server, listener, discovery)
+  return runningServer({ options, storage, server, listener, discovery, durables })
 }
 
 function logAs(
@@ -123,13 +129,16 @@ function warnOfMissingFeatures(
   )
 }
 
-function runningServer(
-  options: StartOptions,
-  storage: ShareStorage,
-  server: Server,
-  listener: Listener,
-  discovery: ServerDiscovery,
-): RunningServer {
+interface Parts {
+  readonly options: StartOptions
+  readonly storage: ShareStorage
+  readonly server: Server
+  readonly listener: Listener
+  readonly discovery: ServerDiscovery
+  readonly durables: DurableHandleFile
+}
+
+function runningServer({ options, storage, server, listener, discovery, durables }: Parts): RunningServer {
   let served = servedShares(options.configuration)
   return {
     listeners: listener.addresses.map((address) => ({ protocol: 'smb', address })),
@@ -150,7 +159,10 @@ function runningServer(
       const goodbye = discovery.close()
       await listener.close()
       const sessions = Array.from(server.globalSessionTable.values())
-      await Promise.all(sessions.map((session) => tearDownSession(server, session)))
+      await Promise.all(sessions.map((session) => disconnectSession(server, session)))
+      // What their clients may come back for is kept for the next run.
+      server.durables.end(server)
+      await Promise.all([suspendOpens(server), durables.close()])
       await Promise.all([storage.close(), goodbye])
     },
   }

@@ -7,6 +7,8 @@ import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
+import { DurableJournal } from '../../protocols/smb2/state/durable-journal.ts'
+import type { DurableStore } from '../../protocols/smb2/state/durable-store.ts'
 import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
@@ -36,6 +38,7 @@ export interface SmbServerOptions {
   readonly payloads: PayloadPool
   readonly sources: AccountSources
   readonly shares: readonly Share[]
+  readonly durableStore: DurableStore
   readonly log: Log
 }
 
@@ -68,6 +71,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
     absentOpens: new Set(),
+    durables: new DurableJournal(options.durableStore, environment),
     replays: new ReplayCache(),
     nodes: new NodeTable([oplocks]),
     oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),

@@ -69,6 +69,12 @@ export class ByteRangeLocks {
     return this.#waiters.size
   }
 
+  /** The locks of one owner, in the order they were granted. */
+  heldBy(owner: object): readonly HeldLock[] {
+    const stacks = [...(this.#owners.get(owner)?.locks.values() ?? [])]
+    return stacks.flat().sort((one, other) => one.sequence - other.sequence)
+  }
+
   /** MS-FSA 2.1.5.8: takes a lock at once, or says why not. */
   lock(request: LockRequest): HeldLock | 'conflict' | 'invalid-lock-range' {
     if (lastOf(request) > LAST_OFFSET) return 'invalid-lock-range'

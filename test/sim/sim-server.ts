@@ -5,6 +5,8 @@ import { notifyBreak } from '../../protocols/smb2/break-notifier.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
+import { DurableJournal } from '../../protocols/smb2/state/durable-journal.ts'
+import type { DurableStore } from '../../protocols/smb2/state/durable-store.ts'
 import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
@@ -67,12 +69,16 @@ export interface SimServerOptions {
   /** Accounts besides SIM_USER, with their passwords. */
   readonly users?: Readonly<Record<string, string>>
   readonly loginThrottle?: LoginThrottle
+  /** Where durable opens outlive the server. */
+  readonly durableStore?: DurableStore
+  /** Of a server that ran before: default is an empty one. */
+  readonly storage?: MemoryFileSystem
   readonly mayConnect?: (peer: Peer) => boolean
 }
 
 export function createSimServer(options: SimServerOptions = {}): SimServer {
   const environment = new SimEnvironment(options.seed)
-  const storage = createMemoryFileSystem()
+  const storage = options.storage ?? createMemoryFileSystem()
   const complaints: string[] = []
   const oplocks = new Oplocks<SharedFile>()
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
@@ -98,6 +104,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
     absentOpens: new Set(),
+    durables: new DurableJournal(options.durableStore, environment),
     replays: new ReplayCache(),
     nodes: new NodeTable([oplocks]),
     oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),

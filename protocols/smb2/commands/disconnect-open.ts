@@ -1,11 +1,10 @@
 /** MS-SMB2 3.3.7.1, 3.3.2.2, 3.3.6.2: an open whose client has gone: kept for a while when it is durable. */
 
-import { beginAbsence } from '../state/durable-handle.ts'
+import { beginAbsence, mayOutliveConnection } from '../state/durable-handle.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { isFull } from '../state/usage.ts'
 import { closeOpen } from './close-open.ts'
-import { mayOutliveConnection } from './create/durable.ts'
 
 /** Keeps an open without a session when its client may come back for it; closes it otherwise. */
 export async function disconnectOpen(server: Server, open: Open): Promise<void> {

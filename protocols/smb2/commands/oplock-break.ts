@@ -50,6 +50,7 @@ function acknowledgeOplock(context: CommandContext, request: OplockBreak): Outco
   const oplock = server.oplocks.oplockOf(open)
   const result = server.oplocks.acknowledge(open, oplockLevel)
   if (result !== 'accepted') return fail(OPLOCK_REFUSALS[result])
+  server.durables.changed(server, open)
   if (oplock !== undefined) context.onSent = () => server.oplocks.acknowledged({ oplock })
   return ok(request)
 }
@@ -63,6 +64,7 @@ function acknowledgeLease(
   if (lease === undefined) return fail(Status.OBJECT_NAME_NOT_FOUND)
   const result = server.oplocks.acknowledgeLease(lease, request.leaseState)
   if (result !== 'accepted') return fail(LEASE_REFUSALS[result])
+  for (const open of lease.leaseOpens) server.durables.changed(server, open)
   context.onSent = () => server.oplocks.acknowledged(lease)
   return ok(request)
 }

@@ -24,11 +24,12 @@ export function setDisposition(
 export function setDispositionEx(server: Server, open: Open, flags: number): Promise<Outcome<EmptyBody>> {
   const ignoresReadonly = (flags & DispositionFlag.IGNORE_READONLY_ATTRIBUTE) !== 0
   const deletes = (flags & DispositionFlag.DELETE) !== 0
-  if ((flags & DispositionFlag.ON_CLOSE) !== 0) return disposeOnClose(open, deletes, ignoresReadonly)
+  if ((flags & DispositionFlag.ON_CLOSE) !== 0) return disposeOnClose(server, open, deletes, ignoresReadonly)
   return dispose(server, open, deletes, ignoresReadonly)
 }
 
 async function disposeOnClose(
+  server: Server,
   open: Open,
   deletes: boolean,
   ignoresReadonly: boolean,
@@ -36,6 +37,7 @@ async function disposeOnClose(
   const stat = await open.file.handle.stat()
   if (deletes && !ignoresReadonly && isKept(open, stat)) return fail(Status.CANNOT_DELETE)
   open.deleteOnClose = deletes
+  server.durables.changed(server, open)
   return ok({})
 }
 
@@ -54,6 +56,7 @@ async function dispose(
   const { handle, shared, stream } = open.file
   if (!deletes) {
     server.nodes.setDeletePending(shared, false)
+    server.durables.changed(server, open)
     return ok({})
   }
   const stat = await handle.stat()
@@ -74,6 +77,7 @@ async function dispose(
 export function markForDeletion(server: Server, open: Open): void {
   const { shared } = open.file
   server.nodes.setDeletePending(shared, true)
+  server.durables.changed(server, open)
   if (!open.isDirectory) return
   for (const other of server.nodes.streamOf(shared).opens) server.changes.deleting(other.root, other.path)
 }

@@ -72,6 +72,7 @@ function movePathNames(server: Server, root: object): void {
   for (const open of server.globalOpenTable.values()) {
     if (open.isPipe || open.file.shared.root !== root) continue
     open.pathName = pathNameOf(open.file.shared.path, open.file.stream)
+    server.durables.changed(server, open)
   }
 }
 

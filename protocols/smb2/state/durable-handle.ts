@@ -1,6 +1,7 @@
 /** MS-SMB2 3.3.1.10: what makes an open durable, so that its client can come back for it, and an open whose client is away. */
 
 import type { Cancel } from '../../transport/engine.ts'
+import { LeaseState } from '../messages/create-context-lease.ts'
 import type { Open } from './open.ts'
 import type { Server } from './server.ts'
 
@@ -34,8 +35,24 @@ export function grantedTimeout(requested: number): number {
   return requested > MAXIMUM_DURABLE_TIMEOUT_MILLISECONDS ? LONG_DURABLE_TIMEOUT_MILLISECONDS : requested
 }
 
-/** The client is away from now on: the open has no session, and its locks are in no session's sum. */
-export function beginAbsence(server: Server, open: Open, timeout: number, scavenge: () => void): void {
+/** 3.3.7.1: a batch oplock or HANDLE caching, and no break of it under way: only then nobody else is kept waiting. */
+export function mayOutliveConnection({ oplocks }: Server, open: Open): boolean {
+  if (open.lease === undefined) return oplocks.levelOf(open) === 'batch' && !oplocks.isBreaking(open)
+  return !open.lease.breaking && (open.lease.leaseState & LeaseState.HANDLE_CACHING) !== 0
+}
+
+/**
+ * The client is away from now on: the open has no session, and its locks are in no session's sum.
+ * @param timeout milliseconds since `since` after which `scavenge` is called
+ * @param since milliseconds since 1970
+ */
+export function beginAbsence(
+  server: Server,
+  open: Open,
+  timeout: number,
+  scavenge: () => void,
+  since = server.environment.now(),
+): void {
   const { environment } = server
   const { session } = open
   if (session !== undefined) {
@@ -43,12 +60,16 @@ export function beginAbsence(server: Server, open: Open, timeout: number, scaven
     session.lockCount -= open.lockCount
   }
   open.detach()
-  open.absence = { since: environment.now(), stopScavenger: environment.after(timeout, scavenge) }
+  // A clock that was put back must not keep it for longer.
+  const left = Math.min(timeout, Math.max(0, since + timeout - environment.now()))
+  open.absence = { since, stopScavenger: environment.after(left, scavenge) }
   server.absentOpens.add(open)
+  server.durables.changed(server, open)
 }
 
 /** It is not, whether it has come back or the open closes. */
 export function endAbsence(server: Server, open: Open): void {
+  server.durables.changed(server, open)
   open.absence?.stopScavenger()
   open.absence = undefined
   server.absentOpens.delete(open)

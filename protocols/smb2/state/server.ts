@@ -8,6 +8,7 @@ import type { Environment } from '../../transport/engine.ts'
 import type { RpcAccounts } from '../rpc/host.ts'
 import type { ChangeBus } from './change-bus.ts'
 import type { Connection } from './connection.ts'
+import type { DurableJournal } from './durable-journal.ts'
 import type { LeaseLimits, LeaseTables } from './lease.ts'
 import type { Open, SharedFile } from './open.ts'
 import type { OplockBreaks } from './oplock-breaks.ts'
@@ -192,6 +193,8 @@ export interface Server {
   readonly globalOpenTable: Map<bigint, Open>
   /** Opens in GlobalOpenTable whose client is away (ours). */
   readonly absentOpens: Set<Open>
+  /** Keeps what is needed to have durable opens after a restart (ours). */
+  readonly durables: DurableJournal
   /** CREATEs that a client may send once more (ours). */
   readonly replays: ReplayCache
   /** The opens of all shares, and of other protocols, by file. */

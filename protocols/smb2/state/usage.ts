@@ -112,4 +112,5 @@ export function countLocks(server: Server, open: Open, by: number): void {
   open.lockCount += by
   if (open.session !== undefined) open.session.lockCount += by
   server.usage.locks += by
+  server.durables.changed(server, open)
 }

@@ -11,7 +11,6 @@ import {
   encodeDurableHandleResponse,
   encodeDurableHandleResponseV2,
 } from '../../messages/create-context-durable.ts'
-import { LeaseState } from '../../messages/create-context-lease.ts'
 import { type CreateContext, CreateContextName, findCreateContext } from '../../messages/create-contexts.ts'
 import { Dialect } from '../../messages/dialects.ts'
 import type { FileId } from '../../messages/structure.ts'
@@ -19,9 +18,9 @@ import {
   type DurableHandle,
   grantedTimeout,
   MAXIMUM_DURABLE_TIMEOUT_MILLISECONDS,
+  mayOutliveConnection,
 } from '../../state/durable-handle.ts'
 import type { Open } from '../../state/open.ts'
-import type { Server } from '../../state/server.ts'
 
 /** What a CREATE says of durable handles. */
 export interface DurableContexts {
@@ -77,12 +76,7 @@ export function grantDurable(context: CommandContext, open: Open, asked: Durable
   } else if (asked.request) {
     open.durable = { version: 1, timeout: MAXIMUM_DURABLE_TIMEOUT_MILLISECONDS, owner }
   }
-}
-
-/** 3.3.7.1: a batch oplock or HANDLE caching, and no break of it under way: only then nobody else is kept waiting. */
-export function mayOutliveConnection({ oplocks }: Server, open: Open): boolean {
-  if (open.lease === undefined) return oplocks.levelOf(open) === 'batch' && !oplocks.isBreaking(open)
-  return !open.lease.breaking && (open.lease.leaseState & LeaseState.HANDLE_CACHING) !== 0
+  server.durables.changed(server, open)
 }
 
 /** 2.2.14.2.3, 2.2.14.2.12: what the client is told; persistent handles are never granted. */
