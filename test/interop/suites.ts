@@ -7,6 +7,7 @@ import { impacketSuite } from './impacket.ts'
 import { kernelSuite } from './kernel.ts'
 import { namesSuite } from './names.ts'
 import { rcloneSuite } from './rclone.ts'
+import { restartSuite } from './restart.ts'
 import { smbclientSuite } from './smbclient.ts'
 import { smbtortureSuite } from './smbtorture.ts'
 import type { Suite } from './suite.ts'
@@ -14,6 +15,7 @@ import type { Suite } from './suite.ts'
 export const suites: readonly Suite[] = [
   crowdSuite,
   fuzzSuite,
+  restartSuite,
   discoverySuite,
   namesSuite,
   rcloneSuite,

@@ -1,6 +1,9 @@
 /** The parts of the composition root that decide something: throttle, SIDs, shares' admission. */
 
+import { appendFile, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import type { DurableRecord } from '../../protocols/smb2/state/durable-store.ts'
 import { DEFAULT_LIMITS } from '../../protocols/smb2/state/server.ts'
 import type { Account } from '../../server/accounts/account.ts'
 import type { LiveAccounts } from '../../server/accounts/live.ts'
@@ -11,6 +14,7 @@ import { descriptorLimit, limitsWithin } from '../../server/serve/descriptor-lim
 import { createIdentityMap } from '../../server/serve/identity-map.ts'
 import { createLoginThrottle } from '../../server/serve/login-throttle.ts'
 import { type AccountSources, diskShare, pipeShare } from '../../server/serve/shares.ts'
+import { openDurableHandles } from '../../server/state/durable-handles.ts'
 import { createMemoryFileSystem } from '../../storage/memory/file-system.ts'
 import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
 
@@ -184,4 +188,58 @@ t.test('opens within the descriptors of the process', async (t) => {
   t.match(limitsWithin(1024, 1024), { opens: 256, opensPerSession: 192 })
   const own = descriptorLimit()
   t.ok(process.platform !== 'linux' || own === undefined || own > 0)
+})
+
+const DURABLE: DurableRecord = {
+  ...{
+    id: 'a1',
+    durable: { version: 2, timeout: 30_000, owner: 'anna' },
+    createGuid: '00ff',
+    share: 'share',
+  },
+  ...{
+    path: 'folder/file',
+    stream: '',
+    volumeId: '1',
+    fileId: '18446744073709551615',
+    grantedAccess: 0x1f01ff,
+  },
+  ...{ maximalAccess: 0x1f01ff, shareAccess: 7, createOptions: 0, createAction: 1, mode: 0 },
+  ...{ currentByteOffset: '0', deleteOnClose: false, deletePending: false, lease: undefined },
+  ...{ locks: [{ offset: '0', length: '1', exclusive: true }], lockSequences: [[1, 2]], creationTime: 1 },
+  absentSince: 2,
+}
+
+t.test('durable opens are kept in a log', async (t) => {
+  const directory = t.testdir()
+  const file = join(directory, 'durable-handles.jsonl')
+  const complaints: string[] = []
+  const open = () => openDurableHandles(directory, (_level, message) => complaints.push(message))
+  const first = await open()
+  t.same(first.records, [])
+  first.write([DURABLE, { ...DURABLE, id: 'b2' }], [])
+  first.write([{ ...DURABLE, path: 'moved' }], ['b2'])
+  await first.close()
+  t.equal((await stat(file)).mode & 0o777, 0o600)
+  // The end of a line that was being written when the machine stopped, and what is no record.
+  await appendFile(file, '{"id":"c3","over":1}\nnonsense\n{"id":"a1","du')
+  const second = await open()
+  t.same(second.records, [JSON.parse(JSON.stringify({ ...DURABLE, path: 'moved' }))])
+  const lines = async () => (await readFile(file, 'utf8')).split('\n').length - 1
+  t.equal(await lines(), 1, 'what does not count is gone')
+  for (let count = 0; count < 3000; count++) {
+    second.write([{ ...DURABLE, path: `${count}` }], [])
+    if (count % 100 === 0) await new Promise(setImmediate)
+  }
+  await second.close()
+  t.ok((await lines()) < 2000, 'nor does it pile up')
+  const third = await open()
+  t.same(
+    third.records.map(({ path }) => path),
+    ['2999'],
+  )
+  await third.close()
+  await writeFile(file, '')
+  t.same((await open()).records, [])
+  t.same(complaints, [])
 })

@@ -49,16 +49,8 @@ const ATTRIBUTE_RIGHTS = FileAccess.READ_ATTRIBUTES | FileAccess.WRITE_ATTRIBUTE
  * tried again from the start
  */
 export function claimNode(server: Server, request: ClaimRequest): Claim | NtStatus | BreakWait {
-  const { volumeId, fileId } = request.stat
-  const target = { volumeId, fileId, ...(request.stream === '' ? {} : { stream: request.stream }) }
-  const { root, path, handle, overwrites, isDirectory, oplockKey, parentOplockKey } = request
-  const attributesOnly = (request.access & ~ATTRIBUTE_RIGHTS) === 0
-  const metadataOnly = (request.access & ~(ATTRIBUTE_RIGHTS | FileAccess.READ_CONTROL)) === 0
-  const needed = overwrites ? request.access | FileAccess.WRITE_DATA : request.access
-  const shared = {
-    ...{ root, path, handle, attributesOnly, metadataOnly, isDirectory, oplockKey, parentOplockKey },
-    ...{ access: grantedAccessOf(needed), share: request.shareAccess },
-  }
+  const { overwrites } = request
+  const { target, shared } = placeOf(request)
   switch (server.nodes.check(target, shared)) {
     case 'delete-pending':
       return Status.DELETE_PENDING
@@ -73,6 +65,27 @@ export function claimNode(server: Server, request: ClaimRequest): Claim | NtStat
       return wait ?? { shared, node: server.nodes.attach(target, shared) }
     }
   }
+}
+
+/** A place beside those that others have, if they allow that as it is: nothing is broken for it. */
+export function claimIdly(server: Server, request: ClaimRequest): Claim | undefined {
+  const { target, shared } = placeOf(request)
+  if (server.nodes.check(target, shared) !== 'ok') return undefined
+  return { shared, node: server.nodes.attach(target, shared) }
+}
+
+function placeOf(request: ClaimRequest): { readonly target: Target; readonly shared: SharedFile } {
+  const { volumeId, fileId } = request.stat
+  const target = { volumeId, fileId, ...(request.stream === '' ? {} : { stream: request.stream }) }
+  const { root, path, handle, overwrites, isDirectory, oplockKey, parentOplockKey } = request
+  const attributesOnly = (request.access & ~ATTRIBUTE_RIGHTS) === 0
+  const metadataOnly = (request.access & ~(ATTRIBUTE_RIGHTS | FileAccess.READ_CONTROL)) === 0
+  const needed = overwrites ? request.access | FileAccess.WRITE_DATA : request.access
+  const shared = {
+    ...{ root, path, handle, attributesOnly, metadataOnly, isDirectory, oplockKey, parentOplockKey },
+    ...{ access: grantedAccessOf(needed), share: request.shareAccess },
+  }
+  return { target, shared }
 }
 
 function breakForOpen(

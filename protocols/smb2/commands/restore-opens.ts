@@ -15,7 +15,7 @@ import type { Opened } from './create/storage-open.ts'
 import { READS, WRITES } from './create/storage-open.ts'
 import { abandonOpen } from './disconnect-open.ts'
 import { NO_LOCK_KEY } from './file-range.ts'
-import { type Claim, claimNode } from './node-claim.ts'
+import { type Claim, claimIdly } from './node-claim.ts'
 
 const NO_KEY = Buffer.alloc(16)
 
@@ -95,7 +95,7 @@ function claimed(
   { handle, stat }: Opened,
 ): Claim | undefined {
   const { lease } = record
-  const claim = claimNode(server, {
+  return claimIdly(server, {
     root: share.fileSystem ?? {},
     handle,
     stat,
@@ -108,10 +108,6 @@ function claimed(
     overwrites: false,
     shareAccess: record.shareAccess,
   })
-  if (typeof claim === 'number') return undefined
-  if (!('ended' in claim)) return claim
-  claim.cancel()
-  return undefined
 }
 
 function openOf(right: Right, record: DurableRecord, { handle }: Opened, claim: Claim): Open {

@@ -10,28 +10,19 @@ import {
   encodeDurableHandleReconnect,
   encodeDurableHandleRequest,
 } from '../../../protocols/smb2/messages/create-context-durable.ts'
-import {
-  type CreateContext,
-  CreateContextName,
-  findCreateContext,
-} from '../../../protocols/smb2/messages/create-contexts.ts'
+import { CreateContextName, findCreateContext } from '../../../protocols/smb2/messages/create-contexts.ts'
 import { Dialect } from '../../../protocols/smb2/messages/dialects.ts'
 import { HeaderFlag } from '../../../protocols/smb2/messages/header.ts'
 import { LockFlag } from '../../../protocols/smb2/messages/lock.ts'
-import type { FileId } from '../../../protocols/smb2/messages/structure.ts'
 import { ChannelSequence } from '../../../protocols/smb2/state/channel-sequence.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
+import { comeBack, GUID, LEASE_KEY, MINUTE, mount, open, openLeased, sessionOf } from '../../sim/durable.ts'
 import { isClean, watch } from '../../sim/sim-checks.ts'
 import { settled } from '../../sim/sim-environment.ts'
 import { createSimServer, type SimServer, type SimServerOptions } from '../../sim/sim-server.ts'
 import { createdOf, leaseBits, leaseText, SimClient, type SimCreated } from '../../sim/smb2-client.ts'
 import { type CreateFields, createRequest, writeRequest } from '../../sim/smb2-requests.ts'
 import { durableReconnect, durableRequest, grantedLease, leaseRequest } from '../../sim/world/wire.ts'
-
-const MINUTE = 60_000
-const CLIENT_GUID = Buffer.alloc(16, 'c')
-const LEASE_KEY = Buffer.alloc(16, 'k')
-const GUID = Buffer.alloc(16, 'g')
 
 function test(
   name: string,
@@ -47,32 +38,6 @@ function test(
     await sim.environment.advance(17 * MINUTE)
     await isClean(t, sim)
   })
-}
-
-/** The same machine each time. */
-function mount(sim: SimServer, options: Partial<Parameters<typeof SimClient.mount>[1] & object> = {}) {
-  return SimClient.mount(sim, { dialects: [Dialect.SMB_3_0], clientGuid: CLIENT_GUID, ...options })
-}
-
-const sessionOf = (client: SimClient): bigint => client.session?.id ?? 0n
-
-/** CREATE of "file" with a durable handle of version 2 and a batch oplock. */
-function open(client: SimClient, fields: Partial<CreateFields> = {}, timeout = 0): Promise<SimCreated> {
-  return client.create({
-    ...{ name: 'file', requestedOplockLevel: OplockLevel.BATCH },
-    createContexts: [durableRequest(GUID, timeout)],
-    ...fields,
-  })
-}
-
-/** The same with a lease. */
-function openLeased(client: SimClient, state: string, name = 'file'): Promise<SimCreated> {
-  const createContexts = [leaseRequest(LEASE_KEY, leaseBits(state)), durableRequest(GUID, 0)]
-  return client.create({ name, requestedOplockLevel: OplockLevel.LEASE, createContexts })
-}
-
-function comeBack(client: SimClient, fileId: FileId, ...more: CreateContext[]): Promise<SimCreated> {
-  return client.create({ name: 'file', createContexts: [durableReconnect(fileId, GUID), ...more] })
 }
 
 const timeoutOf = ({ createContexts }: CreateResponse): number | undefined => {
