@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.5.21.1, MS-FSA 2.1.5.15: SET_INFO for SMB2_0_INFO_FILE. */
 
+import type { FileHandle } from '../../../storage/file-system.ts'
 import type { CommandContext } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
 import { CreateOption, MODE_INFORMATION_MASK } from '../fscc/create-options.ts'
@@ -69,8 +70,14 @@ const CLASSES: ReadonlyMap<number, SetClass> = new Map<number, SetClass>([
       set: ({ server }, open, input) => setDispositionEx(server, open, decodeSetDispositionEx(input)),
     },
   ],
-  [FileInformationClass.Allocation, { access: FileAccess.WRITE_DATA, set: setAllocation }],
-  [FileInformationClass.EndOfFile, { access: FileAccess.WRITE_DATA, set: setEndOfFile }],
+  [
+    FileInformationClass.Allocation,
+    { access: FileAccess.WRITE_DATA, set: resizing((handle, bytes) => handle.setAllocation(bytes)) },
+  ],
+  [
+    FileInformationClass.EndOfFile,
+    { access: FileAccess.WRITE_DATA, set: resizing((handle, bytes) => handle.setSize(bytes)) },
+  ],
   [FileInformationClass.ValidDataLength, { access: FileAccess.WRITE_DATA, set: setValidDataLength }],
   [FileInformationClass.FullEa, { access: FileAccess.WRITE_EA, set: setExtendedAttributes }],
   [FileInformationClass.Position, { access: 0, set: setPosition }],
@@ -91,28 +98,15 @@ export function setFileInformation(context: CommandContext, request: SetInfoRequ
   return setClass.set(context, open, request.input)
 }
 
-async function setAllocation(
-  { server }: CommandContext,
-  open: Open,
-  input: Buffer,
-): Promise<Outcome<EmptyBody>> {
-  if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
-  const bytes = decodeSetSize(input)
-  await changing(server, open, () => open.file.handle.setAllocation(bytes))
-  noteResize(server, open)
-  return ok({})
-}
-
-async function setEndOfFile(
-  { server }: CommandContext,
-  open: Open,
-  input: Buffer,
-): Promise<Outcome<EmptyBody>> {
-  if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
-  const bytes = decodeSetSize(input)
-  await changing(server, open, () => open.file.handle.setSize(bytes))
-  noteResize(server, open)
-  return ok({})
+/** MS-FSA 2.1.5.15.1 and 2.1.5.15.4: one of a handle's two ways to make a file another size. */
+function resizing(resize: (handle: FileHandle, bytes: number) => Promise<void>): SetClass['set'] {
+  return async ({ server }, open, input) => {
+    if (open.isDirectory) return fail(Status.INVALID_PARAMETER)
+    const bytes = decodeSetSize(input)
+    await changing(server, open, () => resize(open.file.handle, bytes))
+    noteResize(server, open)
+    return ok({})
+  }
 }
 
 /** MS-FSA 2.1.5.15.15: nothing is to be done where unwritten parts read as zeros anyway; the length must make sense. */
