@@ -10,7 +10,15 @@ export interface Identity {
   readonly groups: readonly number[]
 }
 
-export type FileType = 'file' | 'directory' | 'symlink' | 'other'
+/** The last four hold no data here: they are shown, and nothing more. */
+export type FileType =
+  | 'file'
+  | 'directory'
+  | 'symlink'
+  | 'fifo'
+  | 'socket'
+  | 'characterDevice'
+  | 'blockDevice'
 
 /** Nanoseconds since 1970 UTC, negative before. */
 export type Nanoseconds = bigint
@@ -69,6 +77,8 @@ export type Disposition = 'open' | 'create' | 'open-if'
 export interface OpenRequest {
   /** As the client wrote it: components separated by '/', relative to the share, '' for its root. Case is matched as MS-FSA says. */
   readonly path: string
+  /** POSIX' rule instead: only the exact name is found. */
+  readonly posixNames?: boolean
   /** A named stream's name without ':' and type; absent: the file itself. */
   readonly stream?: string
   readonly identity: Identity | undefined
@@ -192,6 +202,11 @@ export interface DirectoryCursor {
 }
 
 export interface ListRequest {
+  /**
+   * Names are given as they are on disk, without the private characters for those that SMB forbids, and
+   * symbolic links are shown as such, wherever they lead.
+   */
+  readonly posixNames?: boolean
   /** MS-FSA 2.1.4.4 expression with its DOS wildcards; '*' for all. */
   readonly pattern: string
   /** Leave out what the identity cannot read (access-based enumeration), and tell the stored descriptors of the rest. */
@@ -202,6 +217,8 @@ export interface RenameRequest {
   /** New path from the share's root, with the case the new name shall have. */
   readonly to: string
   readonly replace: boolean
+  /** As in OpenRequest. */
+  readonly posixNames?: boolean
 }
 
 /**

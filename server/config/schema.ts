@@ -82,6 +82,8 @@ export const smbSchema = z.strictObject(
     max_protocol: dialect().default('3.1.1'),
     signing: choice('required', 'enabled').default('required'),
     encryption: choice('required', 'enabled', 'off').default('enabled'),
+    /** POSIX' rules for 3.1.1 clients that ask for them: Linux, mounted with `posix`. */
+    posix_extensions: flag().default(true),
     /** Unknown users, never known ones with a wrong password, become guest. */
     guest: flag().default(false),
     /** Anonymous sessions may list shares over IPC$, and nothing else. */

@@ -31,6 +31,7 @@ listen = ${listen}   # Windows and Finder expect port 445, which needs root
 # max_protocol = "3.1.1"
 # signing = "required"          # or "enabled"
 # encryption = "enabled"        # "required", "enabled", "off"
+# posix_extensions = true       # POSIX' rules for Linux clients that mount with "posix"
 # guest = false                 # let unknown users in as guest, on shares with guest_ok
 # hosts_allow = ["192.168.0.0/16", "fd00::/8"]    # empty: everyone; the narrowest range decides
 # hosts_deny = []

@@ -8,6 +8,21 @@ const FIRST_RID = 1000
 const KINDS = 2
 const MAXIMUM_ID = (0xffff_ffff - FIRST_RID - 1) / KINDS
 
+/** What Linux and NFS servers call the users and groups that have no other SID. */
+const UNIX_SIDS = [
+  { head: 'S-1-22-1-', kind: 'uid' },
+  { head: 'S-1-22-2-', kind: 'gid' },
+  { head: 'S-1-5-88-1-', kind: 'uid' },
+  { head: 'S-1-5-88-2-', kind: 'gid' },
+] as const
+/** The id that stands for none. */
+const NO_ID = 0xffff_ffff
+
+function accountOfUnixSid(text: string, kind: 'uid' | 'gid'): { uid?: number; gid?: number } | undefined {
+  const id = Number(text)
+  return /^\d+$/.test(text) && id < NO_ID ? { [kind]: id } : undefined
+}
+
 /** @param serverGuid makes the server's part, so that it is the same after every start */
 export function createIdentityMap(serverGuid: Buffer): IdentityMap {
   const digest = createHash('sha256').update(serverGuid).digest()
@@ -19,6 +34,8 @@ export function createIdentityMap(serverGuid: Buffer): IdentityMap {
     userSid: (uid) => sid(uid, 0),
     groupSid: (gid) => sid(gid, 1),
     accountOf(text) {
+      const unix = UNIX_SIDS.find(({ head }) => text.startsWith(head))
+      if (unix !== undefined) return accountOfUnixSid(text.slice(unix.head.length), unix.kind)
       if (!text.startsWith(`${domain}-`)) return undefined
       const rid = Number(text.slice(domain.length + 1))
       if (!Number.isInteger(rid) || rid < FIRST_RID) return undefined

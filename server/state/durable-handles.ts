@@ -30,6 +30,7 @@ const RECORD = z.object({
   maximalAccess: bits,
   shareAccess: bits,
   createOptions: bits,
+  posix: z.boolean(),
   createAction: bits,
   mode: bits,
   currentByteOffset: decimal,

@@ -13,6 +13,7 @@ export class MemoryCursor implements DirectoryCursor {
   readonly #node: MemoryNode
   readonly #identity: Identity | undefined
   readonly #hideUnreadable: boolean
+  readonly #shown: (name: string) => string
   /** '.' and '..', then names as stored. */
   readonly #names: string[]
   #at = 0
@@ -22,9 +23,10 @@ export class MemoryCursor implements DirectoryCursor {
     this.#node = node
     this.#identity = identity
     this.#hideUnreadable = request.hideUnreadable
+    this.#shown = request.posixNames === true ? (name) => name : toClient
     const matches = compile(request.pattern)
     const exact = !isWild(request.pattern)
-    const wanted = (name: string) => matches(toClient(name)) || (exact && matches(shortNameOf(name)))
+    const wanted = (name: string) => matches(this.#shown(name)) || (exact && matches(shortNameOf(name)))
     const names = node.directory?.entries().map((entry) => entry.name) ?? []
     this.#names = ['.', '..', ...names].filter(wanted)
   }
@@ -49,7 +51,7 @@ export class MemoryCursor implements DirectoryCursor {
     if (node === undefined) return undefined
     if (this.#hideUnreadable && !allows(node, this.#identity, Access.read)) return undefined
     return {
-      name: toClient(name),
+      name: this.#shown(name),
       shortName: isShortName(name) || name === '.' || name === '..' ? '' : shortNameOf(name),
       stat: statOf(node, this.#volume.volumeId),
       ...(node.type === 'symlink' && { linkTarget: node.linkTarget }),

@@ -63,7 +63,8 @@ function openEntry(volume: Volume, request: OpenRequest): Opened<Entry> {
   const { disposition, kind, stream } = request
   // The disposition is the stream's where there is one; its file is made on the way.
   const insistsOnNew = disposition === 'create' && stream === undefined
-  const place = resolve(volume.root, request.path, request.identity, request.followLinks && !insistsOnNew)
+  const follows = request.followLinks && !insistsOnNew
+  const place = resolve(volume.root, request.path, request.identity, follows, request.posixNames)
   if (typeof place === 'string') throw new StorageError(place)
   const { entry } = place
   if (entry === undefined || (insistsOnNew && !clashes(place, request.path))) {

@@ -24,18 +24,20 @@ export type Resolution = Place | StorageErrorCode
 interface Walk {
   readonly identity: Identity | undefined
   readonly followLast: boolean
+  readonly exactly: boolean
   /** Components still to go, the next one last; '..' comes from links alone. */
   readonly pending: string[]
   at: Entry
   links: number
 }
 
-/** Finds what a path from the root names; the last component may be missing, no other. */
+/** Finds what a path from the root names; the last component may be missing, no other. `exactly`: in no other case or form. */
 export function resolve(
   root: Entry,
   path: string,
   identity: Identity | undefined,
   followLast: boolean,
+  exactly = false,
 ): Resolution {
   const components = path === '' ? [] : path.split('/')
   for (const component of components) {
@@ -43,7 +45,7 @@ export function resolve(
     if (error !== undefined) return error
   }
   const pending = components.map(toNative).reverse()
-  const walk: Walk = { identity, followLast, pending, at: root, links: 0 }
+  const walk: Walk = { identity, followLast, exactly, pending, at: root, links: 0 }
   for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
     const outcome = advance(walk, name)
     if (outcome !== undefined) return outcome
@@ -63,7 +65,7 @@ function advance(walk: Walk, name: string): Resolution | undefined {
     return undefined
   }
   const isLast = walk.pending.length === 0
-  const entry = node.directory.find(name)
+  const entry = walk.exactly ? node.directory.exact(name) : node.directory.find(name)
   if (entry === undefined) return isLast ? { entry, parent: node, name } : 'path-not-found'
   if (entry.node.type !== 'symlink' || (isLast && !walk.followLast)) {
     walk.at = entry

@@ -47,10 +47,10 @@ export function renameEntry(
   request: RenameRequest,
 ): string {
   const from = parentOf(entry)
-  const { parent, name } = destination(volume, identity, request.to)
+  const { parent, name } = destination(volume, identity, request)
   demand(allowsRemoval(from, entry.node, identity), 'access-denied')
   demand(!isWithin(parent, entry.node), 'invalid')
-  const clash = parent.directory.clash(name)
+  const clash = inTheWay(parent, name, request)
   if (clash !== undefined && clash !== entry)
     replace(volume, parent, clash, entry.node, identity, request.replace)
   from.directory.remove(entry)
@@ -72,8 +72,8 @@ export function linkEntry(
 ): void {
   parentOf(entry)
   demand(entry.node.directory === undefined, 'is-directory')
-  const { parent, name } = destination(volume, identity, request.to)
-  const clash = parent.directory.clash(name)
+  const { parent, name } = destination(volume, identity, request)
+  const clash = inTheWay(parent, name, request)
   if (clash !== undefined) {
     demand(clash !== entry, 'exists')
     replace(volume, parent, clash, entry.node, identity, request.replace)
@@ -86,14 +86,18 @@ export function linkEntry(
 function destination(
   volume: Volume,
   identity: Identity | undefined,
-  path: string,
+  { to: path, posixNames }: RenameRequest,
 ): { parent: Parent; name: string } {
-  const place = resolve(volume.root, path, identity, false)
+  const place = resolve(volume.root, path, identity, false, posixNames)
   if (typeof place === 'string') throw new StorageError(place)
   const { parent } = place
   demand(parent !== undefined && isParent(parent), 'access-denied')
   demand(allows(parent, identity, Access.write | Access.execute), 'access-denied')
   return { parent, name: toNative(path.slice(path.lastIndexOf('/') + 1)) }
+}
+
+function inTheWay({ directory }: Parent, name: string, { posixNames }: RenameRequest): Entry | undefined {
+  return posixNames === true ? directory.exact(name) : directory.clash(name)
 }
 
 /** Removes what stands where something is put. */

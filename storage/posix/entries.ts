@@ -129,14 +129,19 @@ interface MoveJob {
   readonly node: NodeReference
   readonly to: string
   readonly replace: boolean
+  readonly posixNames?: boolean
 }
 
 /** Runs `work` with the directory and the disk name that a path wants something to be put at. */
-function withTarget<T>(share: Share, to: string, work: (directory: OpenedDirectory, name: string) => T): T {
+function withTarget<T>(
+  share: Share,
+  { to, posixNames }: MoveJob,
+  work: (directory: OpenedDirectory, name: string) => T,
+): T {
   const components = diskComponents(share, to)
   const name = components.at(-1)
   if (name === undefined) throw new StorageError('access-denied', 'the root has a name already')
-  const directory = openDirectory(share, components.slice(0, -1))
+  const directory = openDirectory(share, components.slice(0, -1), posixNames)
   try {
     return work(directory, name)
   } finally {
@@ -148,10 +153,10 @@ function withTarget<T>(share: Share, to: string, work: (directory: OpenedDirecto
 export function rename(job: MoveJob): string {
   const share = shareOf(job.node.share)
   return actAs(job.node.identity, () =>
-    withTarget(share, job.to, (target, name) => {
+    withTarget(share, job, (target, name) => {
       const source = openEntry(share, job.node)
       try {
-        move(source, target, name, job.replace)
+        move(source, target, name, job)
         return clientPath(share, joinPath(target.path, name))
       } finally {
         close(source.parent.fd)
@@ -160,15 +165,15 @@ export function rename(job: MoveJob): string {
   )
 }
 
-function move(source: CurrentEntry, target: OpenedDirectory, name: string, replace: boolean): void {
+function move(source: CurrentEntry, target: OpenedDirectory, name: string, job: MoveJob): void {
   const from = source.parent.fd
-  const taken = takenName(target.fd, name)
+  const taken = takenName(target.fd, name, job.posixNames)
   const [ours, theirs] = [newRecord(), newRecord()]
   check(statOf(from, ours), 'statx')
   check(statOf(target.fd, theirs), 'statx')
   const isItself = taken === source.name && identityOf(ours) === identityOf(theirs)
   if (isItself && taken === name) return
-  if (taken !== undefined && !isItself && !replace) throw new StorageError('exists')
+  if (taken !== undefined && !isItself && !job.replace) throw new StorageError('exists')
   const sourceMark = indexes.mark(from)
   const targetMark = indexes.mark(target.fd)
   if (taken === undefined || isItself) {
@@ -184,9 +189,10 @@ function move(source: CurrentEntry, target: OpenedDirectory, name: string, repla
 }
 
 /** The name, as stored, that stands in the way of a new one. */
-function takenName(directory: number, name: string): string | undefined {
+function takenName(directory: number, name: string, exactly = false): string | undefined {
   const exact = statEntry(directory, name, newRecord())
-  return exact === 0 ? name : findEntry(directory, name, 'case')
+  if (exact === 0) return name
+  return exactly ? undefined : findEntry(directory, name, 'case')
 }
 
 function renameInto(from: number, old: string, to: number, name: string, isItself: boolean): void {
@@ -210,12 +216,12 @@ function replaceEntry(source: CurrentEntry, to: number, taken: string): void {
 export function link(job: MoveJob): void {
   const share = shareOf(job.node.share)
   actAs(job.node.identity, () =>
-    withTarget(share, job.to, (target, name) => {
+    withTarget(share, job, (target, name) => {
       const record = newRecord()
       const fd = entryDescriptor(job.node)
       check(statOf(fd, record), 'statx')
       if (typeOf(record) === 'directory') throw new StorageError('is-directory')
-      const taken = takenName(target.fd, name)
+      const taken = takenName(target.fd, name, job.posixNames)
       if (taken !== undefined && !job.replace) throw new StorageError('exists')
       const mark = indexes.mark(target.fd)
       if (taken === undefined) {

@@ -22,7 +22,7 @@ import { PosixCursor } from './cursor.ts'
 import { closeDescriptor, flushDescriptor, readFully, writeFully } from './descriptor.ts'
 import type { NodeReference } from './jobs.ts'
 import type { LocalChanges } from './local-changes.ts'
-import { decodeStat, type Volume } from './stat-record.ts'
+import { decodeStat, isSpecial, type Volume } from './stat-record.ts'
 import type { Argument, Operation, Result, WorkerPool } from './worker-pool.ts'
 
 /** What handles need of their file system. */
@@ -369,7 +369,7 @@ export class PosixHandle implements FileHandle {
     if (this.#node.stream === undefined) {
       if (this.#type === 'directory') throw new StorageError('is-directory')
       if (this.#type === 'symlink') throw new StorageError('symlink')
-      if (this.#type === 'other') throw new StorageError('access-denied', 'neither file nor directory')
+      if (isSpecial(this.#type)) throw new StorageError('access-denied', 'neither file nor directory')
     }
     if (!allowed) throw new StorageError('access-denied', 'the handle was opened without this access')
   }

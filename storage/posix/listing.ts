@@ -2,12 +2,12 @@
 
 import { constants } from 'node:fs'
 import { StorageError } from '../errors.ts'
-import type { Identity } from '../file-system.ts'
+import type { Identity, ListRequest } from '../file-system.ts'
 import { compile, isWild } from '../names/expression.ts'
 import { toNative } from '../names/sfm.ts'
 import { shortNameOf } from '../names/short-name.ts'
 import { eachName } from './directory-read.ts'
-import { decodeName } from './disk-name.ts'
+import { decodeName, wellFormed } from './disk-name.ts'
 import { diskPathOf, linkTextOf } from './entries.ts'
 import { check } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
@@ -40,6 +40,7 @@ interface Cursor {
   readonly node: NodeReference
   readonly directory: number
   readonly hideUnreadable: boolean
+  readonly posixNames: boolean
   /** Without search permission names can be listed, but nothing be learned of them. */
   readonly searchable: boolean
   /** '.' and '..', as far as they matched and were not given yet. */
@@ -53,8 +54,8 @@ const cursors = new Map<number, Cursor>()
 let lastCursor = 0
 
 /** Reads the names that match. Returns the cursor's id. */
-export function beginListing(job: { node: NodeReference; pattern: string; hideUnreadable: boolean }): number {
-  const { node, pattern, hideUnreadable } = job
+export function beginListing(job: ListRequest & { node: NodeReference }): number {
+  const { node, pattern, hideUnreadable, posixNames = false } = job
   const share = shareOf(node.share)
   const matches = compile(pattern)
   // An expression without wildcards may also be a short name.
@@ -65,6 +66,7 @@ export function beginListing(job: { node: NodeReference; pattern: string; hideUn
       node,
       directory,
       hideUnreadable,
+      posixNames,
       searchable: mayAccess(directory, constants.X_OK),
       dots: ['.', '..'].filter(matches),
       names: Buffer.allocUnsafe(INITIAL_BYTES),
@@ -74,7 +76,7 @@ export function beginListing(job: { node: NodeReference; pattern: string; hideUn
     try {
       eachName(directory, (bytes, from, to) => {
         if (pattern !== '*') {
-          const name = clientName(share, decodeName(bytes, from, to))
+          const name = shownName(share, decodeName(bytes, from, to), posixNames)
           if (!matches(name) && !(exact && matches(shortNameOf(toNative(name))))) return
         }
         append(cursor, bytes, from, to)
@@ -86,6 +88,10 @@ export function beginListing(job: { node: NodeReference; pattern: string; hideUn
     cursors.set(++lastCursor, cursor)
     return lastCursor
   })
+}
+
+function shownName(share: Share, diskName: string, posixNames: boolean): string {
+  return posixNames ? wellFormed(diskName) : clientName(share, diskName)
 }
 
 function append(cursor: Cursor, bytes: Buffer, from: number, to: number): void {
@@ -180,7 +186,7 @@ class PageWriter {
       const place: XattrPlace = { kind: 'entry', path: pathOf(name) }
       this.#addMetadata(place, record)
     }
-    this.#names.push(clientName(this.#share, name))
+    this.#names.push(shownName(this.#share, name, this.#cursor.posixNames))
   }
 
   finish(done: boolean): Page {
@@ -210,6 +216,10 @@ class PageWriter {
   #describeLink(name: string, record: Buffer): void {
     this.#path ??= diskPathOf(this.#share, this.#cursor.directory)
     const path = joinPath(this.#path, name)
+    if (this.#cursor.posixNames) {
+      this.#targets.set(this.#names.length, linkTextOf(this.#cursor.directory, name))
+      return
+    }
     const { identity } = this.#cursor.node
     const fd = actAs(identity, () => openBeneath(this.#share.root, path, O_PATH))
     if (fd >= 0) {

@@ -12,7 +12,7 @@ import { close, mayAccess, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY, reopen, stat
 import { findEntry, openDirectory, openDirectoryExact, openExact } from './resolve.ts'
 import { clientPath, diskComponents, joinPath, shareOf } from './share.ts'
 import { type Share, splitPath } from './share-type.ts'
-import { modeOf, newRecord, typeOf } from './stat-record.ts'
+import { isSpecial, modeOf, newRecord, typeOf } from './stat-record.ts'
 import { openStream } from './streams.ts'
 
 /** Others may create and remove the name between our steps; after this many times it is their fault. */
@@ -81,9 +81,12 @@ function findOrCreate(share: Share, job: OpenJob, components: readonly string[])
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const found = disposition === 'create' ? undefined : existing(share, job, components.join('/'))
     if (found !== undefined) return found
-    const parent = openDirectory(share, components.slice(0, -1))
+    const parent = openDirectory(share, components.slice(0, -1), job.posixNames)
     try {
-      const stored = findEntry(parent.fd, name, disposition === 'create' ? 'case' : 'any')
+      const stored =
+        job.posixNames === true
+          ? undefined
+          : findEntry(parent.fd, name, disposition === 'create' ? 'case' : 'any')
       if (stored !== undefined) {
         if (disposition === 'create') throw new StorageError('exists')
         const inAnotherCase = existing(share, job, joinPath(parent.path, stored))
@@ -142,7 +145,7 @@ function openForData(job: OpenJob, found: Found): void {
   if (!found.pathOnly || !(job.read || job.write)) return
   const type = typeOf(found.record)
   if (type === 'symlink') return
-  if (type === 'other') throw new StorageError('access-denied', 'neither file nor directory')
+  if (isSpecial(type)) throw new StorageError('access-denied', 'neither file nor directory')
   const access = job.read ? (job.write ? O_RDWR : O_RDONLY) : O_WRONLY
   const fd = reopen(found.fd, type === 'directory' ? O_RDONLY | O_DIRECTORY : access)
   // A directory that may not be read can still be entered and have its attributes changed.

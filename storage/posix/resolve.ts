@@ -28,12 +28,16 @@ export function openExact(share: Share, path: string, follow: boolean): number {
   return fd
 }
 
-/** Opens the directory that the components name. @throws StorageError 'path-not-found' and others */
-export function openDirectory(share: Share, components: readonly string[]): OpenedDirectory {
+/**
+ * Opens the directory that the components name.
+ * @param exactly no other case or form is looked for
+ * @throws StorageError 'path-not-found' and others
+ */
+export function openDirectory(share: Share, components: readonly string[], exactly = false): OpenedDirectory {
   const path = components.join('/')
   const fd = openBeneath(share.root, path, O_PATH | O_DIRECTORY)
   if (fd >= 0) return { fd, path }
-  if (fd !== -Errno.ENOENT) throw resolutionError(-fd, path)
+  if (fd !== -Errno.ENOENT || exactly) throw resolutionError(-fd, path)
   return walk(share, components)
 }
 

@@ -40,14 +40,34 @@ const PERMISSION_BITS = 0o7777
 const HIGH = 0x1_0000_0000
 
 /** File types in st_mode, shifted right by 12. */
-const TYPES: Readonly<Record<number, FileType>> = { 4: 'directory', 8: 'file', 10: 'symlink' }
+const TYPES: Readonly<Record<number, FileType>> = {
+  1: 'fifo',
+  2: 'characterDevice',
+  4: 'directory',
+  6: 'blockDevice',
+  8: 'file',
+  10: 'symlink',
+  12: 'socket',
+}
 
 export function newRecord(): Buffer {
   return Buffer.alloc(RECORD_BYTES)
 }
 
 export function typeOf(record: Buffer): FileType {
-  return TYPES[record.readUInt16LE(Statx.mode) >> 12] ?? 'other'
+  return typeAt(record, 0)
+}
+
+function typeAt(record: Buffer, at: number): FileType {
+  const bits = record.readUInt16LE(at + Statx.mode) >> 12
+  const type = TYPES[bits]
+  if (type === undefined) throw new Error(`a file of type ${bits}`)
+  return type
+}
+
+/** Whether it is neither file, directory nor link. */
+export function isSpecial(type: FileType): boolean {
+  return type !== 'file' && type !== 'directory' && type !== 'symlink'
 }
 
 export function modeOf(record: Buffer): number {
@@ -187,7 +207,7 @@ function fileIdOf(record: Buffer, at: number, volume: Volume): bigint {
 
 /** The public form of the record at an offset. */
 export function decodeStat(record: Buffer, at: number, volume: Volume): FileStat {
-  const type = TYPES[record.readUInt16LE(at + Statx.mode) >> 12] ?? 'other'
+  const type = typeAt(record, at)
   const compressed = (record.readUInt32LE(at + Statx.attributes) & STATX_ATTR_COMPRESSED) !== 0
   const stored = record.readUInt32LE(at + DOS_ATTRIBUTES) & ~DosAttribute.compressed
   const dosAttributes = stored | (compressed ? DosAttribute.compressed : 0)

@@ -26,6 +26,8 @@ export interface Target {
 export interface SharedOpen extends Sharing {
   /** The tree that `path` is relative to: one and the same object for all opens of a share. */
   readonly root: object
+  /** POSIX' rules: it keeps no one from deleting or renaming, and lives on without a name. */
+  readonly posix?: boolean
   /** As it is now; whoever renames keeps it so. */
   readonly path: string
 }
@@ -221,7 +223,9 @@ export class NodeTable<O extends SharedOpen> {
     this.#streamOf.delete(open)
     const lastOfStream = stream.opens.size === 0
     const lastOfFile = file.openCount === 0
-    const removeFile = lastOfFile ? file.deletePending : undefined
+    // POSIX' opens do not keep a name: the file goes once only they are left.
+    const goes = lastOfFile || isHeldByPosixAlone(file)
+    const removeFile = goes ? file.deletePending : undefined
     // A stream that was to go may go when the file does; on its own it goes earlier.
     const removeStream = lastOfStream && removeFile === undefined ? stream.deletePending : undefined
     if (removeStream === undefined) this.#forgetStream(stream)
@@ -321,6 +325,13 @@ export class NodeTable<O extends SharedOpen> {
     if (stream === undefined) throw new Error('the open is not attached')
     return stream
   }
+}
+
+function isHeldByPosixAlone<O extends SharedOpen>(file: Node<O>): boolean {
+  for (const stream of file.streams.values()) {
+    for (const open of stream.opens) if (open.posix !== true) return false
+  }
+  return true
 }
 
 function keyOf({ volumeId, fileId }: Omit<Target, 'stream'>): string {

@@ -9,9 +9,11 @@ import {
   OplockLevel,
 } from '../../protocols/smb2/messages/create.ts'
 import { LeaseState } from '../../protocols/smb2/messages/create-context-lease.ts'
+import { CreateContextName } from '../../protocols/smb2/messages/create-contexts.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { decodeIoctlResponse, type IoctlRequest } from '../../protocols/smb2/messages/ioctl.ts'
 import type { LockElement } from '../../protocols/smb2/messages/lock.ts'
+import type { NegotiateContext } from '../../protocols/smb2/messages/negotiate-contexts.ts'
 import {
   decodeOplockBreakNotification,
   encodeOplockBreakRequest,
@@ -41,8 +43,15 @@ export interface MountOptions extends LogOnOptions {
   readonly share?: string
   /** Default: a new one. */
   readonly clientGuid?: Buffer
+  /** Asks for the POSIX extensions. */
+  readonly posix?: boolean
   /** Signs all it sends. */
   readonly signs?: boolean
+}
+
+const POSIX_CONTEXT: NegotiateContext = {
+  kind: 'posix',
+  versions: [Buffer.from(CreateContextName.POSIX, 'latin1')],
 }
 
 export interface SimOutput {
@@ -84,7 +93,10 @@ export class SimClient extends SimConnection {
       dialects,
       ...(options.clientGuid === undefined ? {} : { clientGuid: options.clientGuid }),
       negotiateContexts: dialects.includes(Dialect.SMB_3_1_1)
-        ? negotiateContexts(random, options.ciphers, options.signing)
+        ? [
+            ...negotiateContexts(random, options.ciphers, options.signing),
+            ...(options.posix === true ? [POSIX_CONTEXT] : []),
+          ]
         : [],
     })
     if (answer.status !== Status.SUCCESS) throw new Error('the NEGOTIATE failed')

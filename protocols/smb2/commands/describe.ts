@@ -4,6 +4,9 @@ import type { FileStat } from '../../../storage/file-system.ts'
 import { toFiletime } from '../../wire/filetime.ts'
 import { FileAttribute } from '../fscc/attributes.ts'
 import type { FileTimes } from '../fscc/file-information.ts'
+import { type PosixFacts, posixModeOf } from '../fscc/posix-information.ts'
+import { ReparseTag } from '../fscc/reparse.ts'
+import { SYMLINK_FLAG_RELATIVE, symbolicLinkErrorData } from '../messages/error.ts'
 import type { FileAttributeFields } from '../messages/file-attribute-fields.ts'
 import type { Open } from '../state/open.ts'
 import type { Server, Share } from '../state/server.ts'
@@ -12,9 +15,36 @@ import type { Server, Share } from '../state/server.ts'
 export function fileAttributesOf(stat: FileStat, share: Share, name: string): number {
   let attributes = stat.dosAttributes
   if (stat.type === 'directory') attributes |= FileAttribute.DIRECTORY
-  if (stat.type === 'symlink') attributes |= FileAttribute.REPARSE_POINT
+  if (reparseTagOf(stat) !== 0) attributes |= FileAttribute.REPARSE_POINT
   if (isHiddenByShare(share, name)) attributes |= FileAttribute.HIDDEN
   return attributes === 0 ? FileAttribute.NORMAL : attributes
+}
+
+const DEVICE_BITS = 32
+
+/** 0 for files and directories. Pipes, sockets and devices are shown as a server for NFS shows them. */
+export function reparseTagOf({ type }: FileStat): number {
+  if (type === 'file' || type === 'directory') return 0
+  return type === 'symlink' ? ReparseTag.SYMLINK : ReparseTag.NFS
+}
+
+/** For the create context and the information classes of the POSIX extensions. */
+export function posixFactsOf(stat: FileStat): PosixFacts {
+  return {
+    links: stat.links,
+    reparseTag: reparseTagOf(stat),
+    mode: posixModeOf(stat.type, stat.mode),
+    uid: stat.uid,
+    gid: stat.gid,
+    device: Number(BigInt.asUintN(DEVICE_BITS, stat.volumeId)),
+  }
+}
+
+/** MS-SMB2 2.2.2.2.1: where a link leads; as links that were made here lie below the share, most are relative. */
+export function stoppedOnSymlinkData(target: string): Buffer {
+  const name = target.replaceAll('/', '\\')
+  const flags = name.startsWith('\\') ? 0 : SYMLINK_FLAG_RELATIVE
+  return symbolicLinkErrorData({ unparsedPathLength: 0, substituteName: name, printName: name, flags })
 }
 
 function isHiddenByShare(share: Share, name: string): boolean {

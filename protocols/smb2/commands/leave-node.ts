@@ -7,6 +7,7 @@ import { nameFilter } from '../state/change-bus.ts'
 import type { OpenFile, Right, SharedFile } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { lookUp } from './look-up.ts'
+import { loseName } from './node-claim.ts'
 import { noteEntry, noteStream } from './notes.ts'
 import { rememberName } from './tunnel.ts'
 
@@ -24,6 +25,7 @@ export async function leaveNode(server: Server, leaving: Leaving): Promise<void>
   try {
     await remove(leaving, requester, removeFile !== undefined)
     if (removeFile !== undefined) {
+      loseName(server, survivors(leaving, requester))
       rememberName(server, leaving.share, requester.path)
       const filter = nameFilter(leaving.file.type === 'directory')
       // Who closes last need not know that the entry was to go.
@@ -40,6 +42,12 @@ export async function leaveNode(server: Server, leaving: Leaving): Promise<void>
   } finally {
     removed?.()
   }
+}
+
+/** Opens that live on without the name, as POSIX has it. */
+function survivors({ file }: Leaving, { path }: SharedFile): SharedFile[] {
+  const streams = [...file.node.node.streams.values()]
+  return streams.flatMap((stream) => [...stream.opens]).filter((other) => other.path === path)
 }
 
 /** Through the last open's own handle, unless that is another name of the file or one of its streams. */

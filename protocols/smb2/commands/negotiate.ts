@@ -6,6 +6,7 @@ import { type CommandContext, command } from '../context.ts'
 import { Cipher, SigningAlgorithm } from '../crypto/algorithms.ts'
 import { INITIAL_PREAUTH_HASH, updatePreauthHash } from '../crypto/preauth.ts'
 import { Command } from '../messages/commands.ts'
+import { CreateContextName } from '../messages/create-contexts.ts'
 import { Capability, Dialect, SecurityMode } from '../messages/dialects.ts'
 import {
   decodeNegotiateRequest,
@@ -126,11 +127,21 @@ function negotiateContexts(
     // "If there is no common cipher, the server sets ... Ciphers to 0": the client sees that there is none.
     answers.push({ kind: 'encryption', ciphers: [connection.cipherId] })
   }
+  const posix = posixVersion(server, contexts)
+  connection.posixExtensions = posix !== undefined
+  if (posix !== undefined) answers.push({ kind: 'posix', versions: [posix] })
   const signing = contexts.find((context) => context.kind === 'signing')
   const algorithm = signing && firstKnown(signing.algorithms, Object.values(SigningAlgorithm))
   connection.signingAlgorithmId = algorithm ?? SigningAlgorithm.aesCmac
   if (algorithm !== undefined) answers.push({ kind: 'signing', algorithms: [algorithm] })
   return answers
+}
+
+/** POSIX-SMB2 3: the one version there is, when it is asked for; named as its create context. */
+function posixVersion(server: Server, contexts: readonly NegotiateContext[]): Buffer | undefined {
+  const offer = contexts.find((context) => context.kind === 'posix')
+  if (offer === undefined || !server.settings.posixExtensions) return undefined
+  return offer.versions.find((version) => version.toString('latin1') === CreateContextName.POSIX)
 }
 
 function firstKnown<Id extends number>(offered: readonly number[], known: readonly Id[]): Id | undefined {

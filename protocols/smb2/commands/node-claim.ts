@@ -38,6 +38,7 @@ export interface ClaimRequest {
   /** The file is going to be emptied: so far sharing is concerned, written. */
   readonly overwrites: boolean
   readonly shareAccess: number
+  readonly posix: boolean
 }
 
 /** Nothing of a file but this can be had without breaking an oplock (MS-FSA 2.1.4.12 for OPEN). */
@@ -83,6 +84,7 @@ function placeOf(request: ClaimRequest): { readonly target: Target; readonly sha
   const needed = overwrites ? request.access | FileAccess.WRITE_DATA : request.access
   const shared = {
     ...{ root, path, handle, attributesOnly, metadataOnly, isDirectory, oplockKey, parentOplockKey },
+    posix: request.posix,
     ...{ access: grantedAccessOf(needed), share: request.shareAccess },
   }
   return { target, shared }
@@ -152,8 +154,28 @@ export function* inTheWay(
   target: string,
   replace: boolean,
 ): Generator<SharedFile> {
-  yield* server.nodes.opensBelow(shared.root, shared.path)
-  if (replace) yield* opensAt(server, shared, target)
+  for (const other of server.nodes.opensBelow(shared.root, shared.path)) {
+    if (!yieldsTo(other, shared)) yield other
+  }
+  if (!replace) return
+  for (const other of opensAt(server, shared, target)) if (!yieldsTo(other, shared)) yield other
+}
+
+/** POSIX-FSA 2.1.4.2: opens with POSIX' rules are not in each other's way. */
+function yieldsTo(other: SharedFile, shared: SharedFile): boolean {
+  return other.posix === true && shared.posix === true
+}
+
+/** No name has a NUL in it: the path of an open whose file has none any longer. */
+const NO_PATH = '\0'
+
+/** What is at their path from now on is another file, or nothing; with POSIX' rules the opens live on. */
+export function loseName(server: Server, opens: Iterable<SharedFile>): void {
+  for (const shared of opens) {
+    const before = shared.path
+    shared.path = NO_PATH
+    server.oplocks.moved(shared, before)
+  }
 }
 
 /** The other opens of what is at a path. */

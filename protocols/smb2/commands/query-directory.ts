@@ -8,7 +8,7 @@ import {
   DirectoryListWriter,
   directoryEntryFixedBytes,
 } from '../fscc/directory-information.ts'
-import { ReparseTag } from '../fscc/reparse.ts'
+import { FileInformationClass } from '../fscc/file-information.ts'
 import { Command } from '../messages/commands.ts'
 import {
   decodeQueryDirectoryRequest,
@@ -22,7 +22,7 @@ import type { Enumeration, Open } from '../state/open.ts'
 import type { Server, Share } from '../state/server.ts'
 import { Status } from '../status.ts'
 import { isReadable, type Token, tokenOf } from './access-check.ts'
-import { fileAttributesOf, fileTimesOf } from './describe.ts'
+import { fileAttributesOf, fileTimesOf, posixFactsOf, reparseTagOf } from './describe.ts'
 
 /** Clients offer up to 8 MiB; with less they have something to work on while the next part is made. */
 const LONGEST_ANSWER_BYTES = 256 * 1024
@@ -50,7 +50,8 @@ function runQueryDirectory(
   if (open.isPipe || !open.isDirectory) return fail(Status.INVALID_PARAMETER)
   if (request.outputBufferLength > connection.maxTransactSize) return fail(Status.INVALID_PARAMETER)
   const fixedBytes = directoryEntryFixedBytes(request.fileInformationClass)
-  if (fixedBytes === undefined) return fail(Status.INVALID_INFO_CLASS)
+  const isPosix = request.fileInformationClass === FileInformationClass.Posix
+  if (fixedBytes === undefined || (isPosix && !open.posix)) return fail(Status.INVALID_INFO_CLASS)
   if (request.outputBufferLength < fixedBytes) return fail(Status.INFO_LENGTH_MISMATCH)
   if (!open.grants(FileAccess.READ_DATA)) return fail(Status.ACCESS_DENIED)
   // Two requests on one handle would take each other's entries: they wait for each other.
@@ -68,8 +69,9 @@ async function list(
   const writer = new DirectoryListWriter(request.fileInformationClass, limitBytes)
   const single = (request.flags & QueryDirectoryFlag.RETURN_SINGLE_ENTRY) !== 0
   const { share, admission } = treeConnect
+  const posix = request.fileInformationClass === FileInformationClass.Posix
   const shows = share.hideUnreadable ? readableBy(tokenOf(server, admission)) : showsAll
-  const isFull = await fill(server, enumeration, writer, { share, shows, single, limitBytes })
+  const isFull = await fill(server, enumeration, writer, { share, shows, single, limitBytes, posix })
   if (writer.count === 0) {
     // 3.3.5.18: an entry that does not fit at all; or nothing (more) matches.
     if (isFull) return fail(Status.BUFFER_OVERFLOW)
@@ -92,6 +94,7 @@ async function enumerationFor(open: Open, request: QueryDirectoryRequest): Promi
   const cursor = await open.file.handle.list({
     pattern: searchPattern,
     hideUnreadable: open.share.hideUnreadable,
+    posixNames: open.posix,
   })
   const enumeration = { cursor, searchPattern, pending: [], next: 0, answered: false }
   open.enumeration = enumeration
@@ -112,6 +115,8 @@ interface Filling {
   readonly shows: Filter
   readonly single: boolean
   readonly limitBytes: number
+  /** With what FileInformationClass.Posix says. */
+  readonly posix: boolean
 }
 
 /** Writes entries until the buffer is full or there are no more. @returns whether an entry was left over */
@@ -119,13 +124,15 @@ async function fill(
   server: Server,
   enumeration: Enumeration,
   writer: DirectoryListWriter,
-  { share, shows, single, limitBytes }: Filling,
+  { share, shows, single, limitBytes, posix }: Filling,
 ): Promise<boolean> {
   const now = server.environment.now()
   for (;;) {
     while (enumeration.next < enumeration.pending.length) {
       const entry = enumeration.pending[enumeration.next] as DirectoryEntry
-      if (!writer.add(listEntryOf(entry, server.nodes.shown(entry.stat, now), share))) return true
+      const stat = server.nodes.shown(entry.stat, now)
+      const listed = listEntryOf(entry, stat, share)
+      if (!writer.add(posix ? { ...listed, posix: posixFactsOf(stat) } : listed)) return true
       enumeration.next++
       if (single) return false
     }
@@ -149,7 +156,7 @@ function listEntryOf(entry: DirectoryEntry, stat: FileStat, share: Share): Direc
     allocationSize: stat.allocated,
     fileAttributes: fileAttributesOf(stat, share, entry.name),
     eaSize: stat.eaSize,
-    reparseTag: stat.type === 'symlink' ? ReparseTag.SYMLINK : 0,
+    reparseTag: reparseTagOf(stat),
     shortName: entry.shortName,
     fileId: stat.fileId,
     fileName: entry.name,

@@ -17,14 +17,21 @@ import {
   encodePipeLocalInformation,
   encodeStreamInformation,
 } from '../fscc/file-information-query.ts'
-import { ReparseTag } from '../fscc/reparse.ts'
+import { encodeFilePosixInformation } from '../fscc/posix-information.ts'
 import { Dialect } from '../messages/dialects.ts'
 import type { QueryInfoRequest, QueryInfoResponse } from '../messages/query-info.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { Status } from '../status.ts'
-import { baseNameOf, fileAttributesOf, fileTimesOf, shownStat } from './describe.ts'
+import {
+  baseNameOf,
+  fileAttributesOf,
+  fileTimesOf,
+  posixFactsOf,
+  reparseTagOf,
+  shownStat,
+} from './describe.ts'
 import { answerWithin } from './output-buffer.ts'
 import { pipeInformation } from './pipe-io.ts'
 
@@ -40,6 +47,7 @@ const NEEDED_ACCESS: ReadonlyMap<number, number> = new Map([
   [FileInformationClass.NetworkOpen, FileAccess.READ_ATTRIBUTES],
   [FileInformationClass.AttributeTag, FileAccess.READ_ATTRIBUTES],
   [FileInformationClass.FullEa, FileAccess.READ_EA],
+  [FileInformationClass.Posix, FileAccess.READ_ATTRIBUTES],
 ])
 
 export function queryFileInformation(
@@ -64,6 +72,8 @@ export function queryFileInformation(
       return queryStreams(open, request)
     case FileInformationClass.FullEa:
       return queryExtendedAttributes(open, request)
+    case FileInformationClass.Posix:
+      return open.posix ? queryPosix(context.server, open, request) : fail(Status.INVALID_INFO_CLASS)
     default:
       return queryDescription(context.server, open, request)
   }
@@ -120,9 +130,26 @@ function describe(
     alignmentRequirement: 0,
     fileName: open.pathName,
     alternateName: more.alternateName,
-    reparseTag: stat.type === 'symlink' ? ReparseTag.SYMLINK : 0,
+    reparseTag: reparseTagOf(stat),
     compressionFormat: more.compressed ? COMPRESSION_FORMAT_LZNT1 : COMPRESSION_FORMAT_NONE,
   }
+}
+
+/** POSIX-FSCC FilePosixInformation. */
+async function queryPosix(
+  server: Server,
+  open: Open,
+  request: QueryInfoRequest,
+): Promise<Outcome<QueryInfoResponse>> {
+  const stat = await shownStat(server, open)
+  const info = {
+    ...fileTimesOf(stat),
+    endOfFile: stat.size,
+    allocationSize: stat.allocated,
+    fileAttributes: fileAttributesOf(stat, open.share, baseNameOf(open.pathName)),
+    fileId: stat.fileId,
+  }
+  return answerWithin(encodeFilePosixInformation(info, posixFactsOf(stat)), request.outputBufferLength)
 }
 
 async function queryStreams(open: Open, request: QueryInfoRequest): Promise<Outcome<QueryInfoResponse>> {

@@ -8,6 +8,7 @@ import {
   FILE_SYSTEM_INFORMATION_SIZES,
   FileSystemAttribute,
   type FileSystemInformation,
+  FileSystemInformationClass,
 } from '../fscc/file-system-information.ts'
 import type { QueryInfoRequest, QueryInfoResponse } from '../messages/query-info.ts'
 import { fail, type Outcome } from '../outcome.ts'
@@ -29,7 +30,8 @@ export async function queryFileSystemInformation(
   const { open, server } = context
   const { share } = open
   const size = FILE_SYSTEM_INFORMATION_SIZES.get(request.fileInfoClass)
-  if (size === undefined || share.fileSystem === undefined) return fail(Status.INVALID_INFO_CLASS)
+  const isHidden = request.fileInfoClass === FileSystemInformationClass.Posix && !open.posix
+  if (size === undefined || share.fileSystem === undefined || isHidden) return fail(Status.INVALID_INFO_CLASS)
   if (request.outputBufferLength < size.minimumBytes) return fail(Status.INFO_LENGTH_MISMATCH)
   const space = await share.fileSystem.space()
   const info = describe(share, share.fileSystem, space, server.serverStartTime)

@@ -73,6 +73,8 @@ export async function setSecurity(
   const parts = request.additionalInformation
   if (!open.grants(neededToSet(parts))) return fail(Status.ACCESS_DENIED)
   const update = mapGenericRights(decodeSecurityDescriptor(request.input))
+  const mode = open.posix && (parts & DACL) !== 0 ? modeAskedFor(update) : undefined
+  if (mode !== undefined) return changeMode(context, mode)
   // fruit.md section 1: recent macOS sends an empty list, which would lock everyone out of the file.
   const isEmpty = update.dacl !== null && update.dacl?.aces.length === 0
   if (connection.negotiatedAapl && (parts & DACL) !== 0 && isEmpty) return ok({})
@@ -83,6 +85,33 @@ export async function setSecurity(
   await takeOwnership(open, existing, update, parts, server.identities)
   await open.file.handle.setSecurityDescriptor(merged)
   open.file.node.node.times.changed(open.userSetTimes)
+  noteModified(server, open, NotifyFilter.SECURITY)
+  return ok({})
+}
+
+/** What stands for a mode among ACEs: S-1-5-88-3-(mode), as NFS servers have it. */
+const MODE_SID_HEAD = 'S-1-5-88-3-'
+/** Those that POSIX clients may set. */
+const CHANGEABLE_MODE = 0o777
+
+/** POSIX-SMB2: an open with POSIX' rules asks for a mode by an ACE. */
+function modeAskedFor({ dacl }: SecurityDescriptor): number | undefined {
+  for (const ace of dacl?.aces ?? []) {
+    if ('sid' in ace && ace.sid.startsWith(MODE_SID_HEAD)) {
+      return Number(ace.sid.slice(MODE_SID_HEAD.length)) & CHANGEABLE_MODE
+    }
+  }
+  return undefined
+}
+
+/** A descriptor that is stored says what the mode says from now on. */
+async function changeMode({ server, open }: CommandContext, mode: number): Promise<Outcome<EmptyBody>> {
+  const { handle } = open.file
+  const stat = await handle.change({ mode })
+  if ((await handle.securityDescriptor()) !== undefined) {
+    const descriptor = defaultSecurityDescriptor(stat, server.identities)
+    await handle.setSecurityDescriptor(encodeSecurityDescriptor(descriptor))
+  }
   noteModified(server, open, NotifyFilter.SECURITY)
   return ok({})
 }

@@ -44,7 +44,7 @@ async function disposeOnClose(
 /** MS-FSA 2.1.5.15.3: what is read-only is not deleted, unless the share is set up for it. */
 function isKept(open: Open, { dosAttributes }: FileStat): boolean {
   const isReadonly = (dosAttributes & FileAttribute.READONLY) !== 0
-  return isReadonly && !open.share.deleteReadonly
+  return isReadonly && !open.share.deleteReadonly && !open.posix
 }
 
 async function dispose(

@@ -11,8 +11,8 @@ import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { type NtStatus, Status } from '../status.ts'
 import { whenBrokenOn } from './caching.ts'
-import { parseName, pathNameOf } from './create/name.ts'
-import { inTheWay, movePaths, opensAt, renameConflict } from './node-claim.ts'
+import { parseName, parsePosixName, pathNameOf } from './create/name.ts'
+import { inTheWay, loseName, movePaths, opensAt, renameConflict } from './node-claim.ts'
 import { noteEntry } from './notes.ts'
 import { refuseTarget } from './rename-target.ts'
 import { rememberName } from './tunnel.ts'
@@ -25,7 +25,7 @@ export async function renameFile(
   if (info.rootDirectory !== 0n) return fail(Status.INVALID_PARAMETER)
   if (open.pathName === '') return fail(Status.ACCESS_DENIED)
   const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0
-  return open.file.stream !== '' || info.fileName.startsWith(':')
+  return !open.posix && (open.file.stream !== '' || info.fileName.startsWith(':'))
     ? renameStream(context.server, open, info.fileName, replace)
     : renamePath(context, open, info.fileName, replace)
 }
@@ -36,7 +36,7 @@ async function renamePath(
   fileName: string,
   replace: boolean,
 ): Promise<Outcome<EmptyBody>> {
-  const target = targetPath(fileName)
+  const target = targetPath(open, fileName)
   if (typeof target === 'number') return fail(target)
   const { server } = context
   const { handle, shared } = open.file
@@ -57,7 +57,9 @@ async function renamePath(
   if (heldByNow !== undefined) return whenBrokenOn(open, heldByNow, retry)
   const before = shared.path
   // MS-FSA 2.1.5.15.11: no directory takes the place of another, as POSIX would let it when that is empty.
-  const after = await handle.rename({ to: target, replace: replace && !open.isDirectory })
+  const replaces = replace && (!open.isDirectory || open.posix)
+  const after = await handle.rename({ to: target, replace: replaces, posixNames: open.posix })
+  if (replaces) loseName(server, opensAt(server, shared, after))
   movePaths(server, shared.root, before, after)
   if (open.isDirectory) server.changes.moved(shared.root, before, after)
   movePathNames(server, shared.root)
@@ -77,7 +79,11 @@ function movePathNames(server: Server, root: object): void {
 }
 
 /** Names in SET_INFO are relative to the share, as in CREATE; some clients begin them with a separator. */
-function targetPath(fileName: string): string | NtStatus {
+function targetPath(open: Open, fileName: string): string | NtStatus {
+  if (open.posix) {
+    const parsed = parsePosixName(fileName.startsWith('/') ? fileName.slice(1) : fileName)
+    return typeof parsed === 'number' ? parsed : parsed.path
+  }
   const parsed = parseName(fileName.startsWith('\\') ? fileName.slice(1) : fileName)
   if (typeof parsed === 'number') return parsed
   if (parsed.stream !== '' || parsed.path === '') return Status.OBJECT_NAME_INVALID
@@ -131,7 +137,7 @@ export async function linkFile(
   if (open.isDirectory) return fail(Status.FILE_IS_A_DIRECTORY)
   // No right of the open is asked for, as it is the folder that is changed.
   if (context.treeConnect.admission.readOnly) return fail(Status.ACCESS_DENIED)
-  const target = targetPath(info.fileName)
+  const target = targetPath(open, info.fileName)
   if (typeof target === 'number') return fail(target)
   const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0
   const refusal = await refuseTarget(context, open, target, replace)
@@ -152,7 +158,7 @@ async function linkPath(
   if (wait !== undefined) return whenBrokenOn(open, wait, () => linkPath(context, open, target, replace))
   // MS-FSA 2.1.5.15.6: no link takes the place of a file that is open.
   if (replaced.length > 0) return fail(Status.ACCESS_DENIED)
-  await handle.link({ to: target, replace })
+  await handle.link({ to: target, replace, posixNames: open.posix })
   noteEntry(server, open, { path: target, action: NotifyAction.ADDED, filter: nameFilter(false) })
   return ok({})
 }

@@ -2,6 +2,11 @@
 
 import { FileAttribute } from './attributes.ts'
 import { FileInformationClass, type FileTimes } from './file-information.ts'
+import {
+  FILE_POSIX_INFORMATION_BYTES,
+  type PosixFacts,
+  writeFilePosixInformation,
+} from './posix-information.ts'
 
 /** Where a class keeps what lies behind the fields that all share; an absent field is -1. */
 interface Layout {
@@ -13,7 +18,13 @@ interface Layout {
   readonly fileId: number
   readonly fileIdBytes: 0 | 8 | 16
   readonly reparseTag: number
+  readonly posix?: true
 }
+
+/** POSIX-FSCC: what QUERY_INFO answers, and the length of the name. */
+const POSIX_OFFSET = 8
+const POSIX_NAME_LENGTH_OFFSET = POSIX_OFFSET + FILE_POSIX_INFORMATION_BYTES
+const POSIX_NAME_OFFSET = POSIX_NAME_LENGTH_OFFSET + 4
 
 const ABSENT = {
   eaSize: -1,
@@ -65,6 +76,7 @@ const LAYOUTS: ReadonlyMap<number, Layout> = new Map<number, Layout>([
       name: 114,
     },
   ],
+  [FileInformationClass.Posix, { ...ABSENT, posix: true, name: POSIX_NAME_OFFSET }],
 ])
 
 /** ShortNameLength, Reserved1 and ShortName: 1 + 1 + 24 bytes. */
@@ -96,6 +108,8 @@ export interface DirectoryListEntry extends FileTimes {
   readonly reserved2?: number
   readonly fileId: bigint
   readonly fileName: string
+  /** For FileInformationClass.Posix. */
+  readonly posix?: PosixFacts
 }
 
 /**
@@ -147,7 +161,9 @@ export class DirectoryListWriter {
     this.#buffer.fill(0, this.#end, at + this.#layout.name)
     if (this.#count > 0) view.setUint32(this.#last, at - this.#last, true)
     view.setUint32(at + 4, entry.fileIndex ?? 0, true)
-    if (this.#layout.eaSize < 0 && this.#layout.name < 64) {
+    if (this.#layout.posix) {
+      this.#posix(at, entry, nameBytes)
+    } else if (this.#layout.eaSize < 0 && this.#layout.name < 64) {
       view.setUint32(at + 8, nameBytes, true)
     } else {
       this.#common(at, entry, nameBytes)
@@ -163,6 +179,13 @@ export class DirectoryListWriter {
   /** The list as a view; empty when nothing was added. */
   finish(): Buffer {
     return this.#buffer.subarray(0, this.#end)
+  }
+
+  #posix(at: number, entry: DirectoryListEntry, nameBytes: number): void {
+    const { posix } = entry
+    if (posix === undefined) throw new RangeError("nothing is known of the entry in POSIX' terms")
+    writeFilePosixInformation(this.#buffer, at + POSIX_OFFSET, entry, posix)
+    this.#view.setUint32(at + POSIX_NAME_LENGTH_OFFSET, nameBytes, true)
   }
 
   #common(at: number, entry: DirectoryListEntry, nameBytes: number): void {

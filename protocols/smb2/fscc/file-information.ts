@@ -39,6 +39,8 @@ export const FileInformationClass = {
   IdExtdBothDirectory: 63,
   DispositionEx: 64,
   RenameEx: 65,
+  /** POSIX-FSCC FilePosixInformation, of files and in listings. */
+  Posix: 100,
 } as const
 
 /** FILETIMEs of a file, as MS-FSCC 2.4.7 names them. */
@@ -126,6 +128,7 @@ export const QUERY_FILE_INFORMATION_SIZES: ReadonlyMap<number, ClassSize> = new 
   [FileInformationClass.NormalizedName, { minimumBytes: 8, variable: true }],
   [FileInformationClass.StandardLink, { minimumBytes: 12 }],
   [FileInformationClass.Id, { minimumBytes: 24 }],
+  [FileInformationClass.Posix, { minimumBytes: 112 }],
 ])
 
 /**

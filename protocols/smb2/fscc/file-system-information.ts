@@ -13,6 +13,8 @@ export const FileSystemInformationClass = {
   FullSize: 7,
   ObjectId: 8,
   SectorSize: 11,
+  /** POSIX-FSCC FileFsPosixInformation. */
+  Posix: 100,
 } as const
 
 /** FileSystemAttributes of FileFsAttributeInformation (2.5.1). */
@@ -54,6 +56,8 @@ export const DeviceCharacteristic = {
 const FILE_DEVICE_DISK = 7
 const OBJECT_ID_BYTES = 16
 const EXTENDED_INFO_BYTES = 48
+/** Counts of files that are not known. */
+const UNDEFINED_COUNT = 0xffff_ffff_ffff_ffffn
 /** "No limit" in the quota fields of FileFsControlInformation. */
 const NO_QUOTA = 0xffff_ffff_ffff_ffffn
 /** SSINFO_FLAGS_ALIGNED_DEVICE | SSINFO_FLAGS_PARTITION_ALIGNED_ON_DEVICE (2.5.7). */
@@ -69,6 +73,7 @@ export const FILE_SYSTEM_INFORMATION_SIZES: ReadonlyMap<number, ClassSize> = new
   [FileSystemInformationClass.FullSize, { minimumBytes: 32 }],
   [FileSystemInformationClass.ObjectId, { minimumBytes: 64 }],
   [FileSystemInformationClass.SectorSize, { minimumBytes: 28 }],
+  [FileSystemInformationClass.Posix, { minimumBytes: 56 }],
 ])
 
 /** What the classes say of a share's volume. */
@@ -113,6 +118,7 @@ const ENCODERS: ReadonlyMap<number, Encode> = new Map<number, Encode>([
   [FileSystemInformationClass.FullSize, fullSize],
   [FileSystemInformationClass.ObjectId, objectId],
   [FileSystemInformationClass.SectorSize, sectorSize],
+  [FileSystemInformationClass.Posix, posix],
 ])
 
 /**
@@ -176,4 +182,13 @@ function sectorSize(writer: Writer, info: FileSystemInformation): void {
   writer.u32(info.bytesPerSector)
   writer.u32(info.physicalBytesPerSector).u32(info.physicalBytesPerSector).u32(info.physicalBytesPerSector)
   writer.u32(SECTOR_ALIGNMENT_FLAGS).u32(0).u32(0)
+}
+
+/** POSIX-FSCC FileFsPosixInformation; how many files there are, and could be, is not known. */
+function posix(writer: Writer, info: FileSystemInformation): void {
+  const unit = info.sectorsPerAllocationUnit * info.bytesPerSector
+  writer.u32(unit).u32(unit)
+  writer.size64(info.totalAllocationUnits).size64(info.actualAvailableAllocationUnits)
+  writer.size64(info.callerAvailableAllocationUnits).u64(UNDEFINED_COUNT).u64(UNDEFINED_COUNT)
+  writer.u64(BigInt(info.volumeSerialNumber))
 }

@@ -13,6 +13,8 @@ export const NegotiateContextType = {
   TRANSPORT_CAPABILITIES: 0x0006,
   RDMA_TRANSFORM_CAPABILITIES: 0x0007,
   SIGNING_CAPABILITIES: 0x0008,
+  /** POSIX-SMB2 2.1.1: the versions of the POSIX extensions, 16 bytes each. */
+  POSIX_EXTENSIONS_AVAILABLE: 0x0100,
 } as const
 
 /** 2.2.3.1.1 */
@@ -36,12 +38,14 @@ export type NegotiateContext =
   | { kind: 'netName'; netName: string }
   | { kind: 'transport'; flags: number }
   | { kind: 'signing'; algorithms: number[] }
+  | { kind: 'posix'; versions: Buffer[] }
   | { kind: 'raw'; type: number; data: Buffer }
 
 export const MAX_NEGOTIATE_CONTEXTS = 32
 /** Identifiers in one context; the largest table of the specification has six. */
 export const MAX_ALGORITHMS = 64
 const CONTEXT_ALIGNMENT = 8
+const POSIX_VERSION_BYTES = 16
 
 /**
  * Reads `count` contexts from `offset` (from the reader's base).
@@ -90,9 +94,18 @@ function decodeContext(type: number, data: Buffer): NegotiateContext {
       return { kind: 'transport', flags: reader.u32() }
     case NegotiateContextType.SIGNING_CAPABILITIES:
       return { kind: 'signing', algorithms: readIds(reader, reader.u16()) }
+    case NegotiateContextType.POSIX_EXTENSIONS_AVAILABLE:
+      return { kind: 'posix', versions: readVersions(reader) }
     default:
       return { kind: 'raw', type, data }
   }
+}
+
+/** @throws DecodeError when there is a part of one */
+function readVersions(reader: Reader): Buffer[] {
+  const count = Math.ceil(reader.remaining / POSIX_VERSION_BYTES)
+  checkCount(count, MAX_ALGORITHMS, 'versions of the POSIX extensions')
+  return Array.from({ length: count }, () => reader.bytes(POSIX_VERSION_BYTES))
 }
 
 function readIds(reader: Reader, count: number): number[] {
@@ -124,6 +137,8 @@ function contextType(context: NegotiateContext): number {
       return NegotiateContextType.TRANSPORT_CAPABILITIES
     case 'signing':
       return NegotiateContextType.SIGNING_CAPABILITIES
+    case 'posix':
+      return NegotiateContextType.POSIX_EXTENSIONS_AVAILABLE
     case 'raw':
       return context.type
   }
@@ -153,6 +168,9 @@ function encodeContext(writer: Writer, context: NegotiateContext): void {
     case 'signing':
       writer.u16(context.algorithms.length)
       writeIds(writer, context.algorithms)
+      return
+    case 'posix':
+      for (const version of context.versions) writer.bytes(version)
       return
     case 'raw':
       writer.bytes(context.data)

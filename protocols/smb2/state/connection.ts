@@ -66,6 +66,8 @@ export class Connection {
   /** Bytes of received frames in use and of payloads to be sent. */
   #bytesInFlight = 0
   /** Reading from the peer is switched off until some of them are done with. */
+  /** POSIX extensions were negotiated: opens may have their rules. */
+  posixExtensions = false
   #paused = false
   readonly #bytesInFlightLimit: number
   readonly #sink: (effect: Effect) => void

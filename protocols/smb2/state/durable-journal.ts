@@ -94,6 +94,7 @@ function recordOf(server: Server, open: Open): DurableRecord | undefined {
     maximalAccess: open.maximalAccess,
     shareAccess: open.shareAccess,
     createOptions: open.createOptions,
+    posix: open.posix,
     createAction: open.createAction,
     mode: open.mode,
     currentByteOffset: String(open.currentByteOffset),

@@ -38,6 +38,7 @@ export interface DurableRecord {
   readonly maximalAccess: number
   readonly shareAccess: number
   readonly createOptions: number
+  readonly posix: boolean
   readonly createAction: number
   readonly mode: number
   readonly currentByteOffset: string

@@ -63,6 +63,8 @@ export interface OpenFields {
   readonly createAction: number
   /** What the client may ask for, at most, as it was told. */
   readonly maximalAccess: number
+  /** Made with the create context of the POSIX extensions. */
+  readonly posix: boolean
   readonly file: OpenFile | undefined
   readonly pipe: NamedPipe | undefined
   /** From the share's root, '\'-separated, with its stream. */
@@ -83,6 +85,7 @@ export class Open {
   readonly createOptions: number
   readonly createAction: number
   readonly maximalAccess: number
+  readonly posix: boolean
   readonly #file: OpenFile | undefined
   readonly pipe: NamedPipe | undefined
   readonly creationTime: number
@@ -146,6 +149,7 @@ export class Open {
     this.createOptions = fields.createOptions
     this.createAction = fields.createAction
     this.maximalAccess = fields.maximalAccess
+    this.posix = fields.posix
     this.#file = fields.file
     this.pipe = fields.pipe
     this.pathName = fields.pathName

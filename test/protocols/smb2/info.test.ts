@@ -31,8 +31,12 @@ import { queryInfoRequest } from '../../sim/smb2-requests.ts'
 const { SUCCESS, ACCESS_DENIED, BUFFER_OVERFLOW, INFO_LENGTH_MISMATCH, INVALID_INFO_CLASS } = Status
 const ALL = { desiredAccess: FILE_ALL_ACCESS }
 const { DACL, GROUP, OWNER, SACL } = SecurityInformation
-/** Classes that a file answers differently. */
-const PIPE_CLASSES: readonly number[] = [FileInformationClass.Pipe, FileInformationClass.PipeLocal]
+/** Classes that others answer: pipes, and opens with POSIX' rules. */
+const OTHER_CLASSES: readonly number[] = [
+  FileInformationClass.Pipe,
+  FileInformationClass.PipeLocal,
+  FileInformationClass.Posix,
+]
 
 scene('every class of a file', async (t, { sim }) => {
   const client = await SimClient.mount(sim, { dialects: [Dialect.SMB_3_1_1] })
@@ -41,7 +45,7 @@ scene('every class of a file', async (t, { sim }) => {
   const { bytes } = encodeFullEaList([{ flags: 0, name: 'COLOR', value: Buffer.from('red') }])
   await client.setInfo(fileId, { fileInfoClass: FileInformationClass.FullEa, input: bytes })
   for (const [fileInfoClass, size] of QUERY_FILE_INFORMATION_SIZES) {
-    if (PIPE_CLASSES.includes(fileInfoClass)) continue
+    if (OTHER_CLASSES.includes(fileInfoClass)) continue
     const ask = (outputBufferLength: number) =>
       client.queryInfo(fileId, { fileInfoClass, outputBufferLength })
     const whole = await ask(65536)

@@ -13,9 +13,11 @@ import {
   encodeLeaseContext,
   type LeaseContext,
 } from '../../messages/create-context-lease.ts'
+import { decodePosixCreateRequest, encodePosixCreateResponse } from '../../messages/create-context-posix.ts'
 import { type CreateContext, CreateContextName, findCreateContext } from '../../messages/create-contexts.ts'
 import type { DurableHandle } from '../../state/durable-handle.ts'
 import { Status } from '../../status.ts'
+import { posixFactsOf } from '../describe.ts'
 import { answerDurable, type DurableContexts, readDurableContexts } from './durable.ts'
 
 /** What a request asks for by contexts. Contexts that are not known are passed over (3.3.5.9). */
@@ -36,15 +38,24 @@ export interface RequestedContexts {
   readonly durable: DurableContexts
   /** TWrp: FILETIME of a snapshot. */
   readonly timewarp: bigint | undefined
+  /** The open has POSIX' rules; `mode` is for what is made, undefined: the share's. */
+  readonly posix: { readonly mode: number | undefined } | undefined
 }
 
-/** @throws DecodeError when a context's data is malformed: the CREATE is INVALID_PARAMETER */
-export function readContexts(contexts: readonly CreateContext[]): RequestedContexts {
+/**
+ * @param posixExtensions they were negotiated; otherwise their context is one that is not known
+ * @throws DecodeError when a context's data is malformed: the CREATE is INVALID_PARAMETER
+ */
+export function readContexts(
+  contexts: readonly CreateContext[],
+  posixExtensions: boolean,
+): RequestedContexts {
   const find = (name: string): Buffer | undefined => findCreateContext(contexts, name)
   const eas = find(CreateContextName.EXTENDED_ATTRIBUTES)
   const allocation = find(CreateContextName.ALLOCATION_SIZE)
   const lease = find(CreateContextName.LEASE)
   const timewarp = find(CreateContextName.TIMEWARP_TOKEN)
+  const posix = posixExtensions ? find(CreateContextName.POSIX) : undefined
   return {
     extendedAttributes: eas === undefined ? [] : decodeFullEaList(eas),
     securityDescriptor: find(CreateContextName.SECURITY_DESCRIPTOR),
@@ -54,6 +65,7 @@ export function readContexts(contexts: readonly CreateContext[]): RequestedConte
     lease: lease === undefined ? undefined : decodeLeaseContext(lease),
     durable: readDurableContexts(contexts),
     timewarp: timewarp === undefined ? undefined : decodeTimewarpToken(timewarp),
+    posix: posix === undefined ? undefined : { mode: decodePosixCreateRequest(posix) },
   }
 }
 
@@ -79,5 +91,9 @@ export function answerContexts(requested: Answers, stat: FileStat, maximalAccess
     answers.push({ name: CreateContextName.LEASE, data: encodeLeaseContext(grantedLease) })
   }
   if (grantedDurable !== undefined) answers.push(answerDurable(grantedDurable))
+  if (requested.posix !== undefined) {
+    const data = encodePosixCreateResponse(posixFactsOf(stat))
+    answers.push({ name: CreateContextName.POSIX, data })
+  }
   return answers
 }

@@ -19,6 +19,7 @@ import { isFull } from '../../state/usage.ts'
 import { Status } from '../../status.ts'
 import { whenBroken } from '../caching.ts'
 import { closeOpen } from '../close-open.ts'
+import { stoppedOnSymlinkData } from '../describe.ts'
 import { leaveNode } from '../leave-node.ts'
 import { noteEntry, noteModified, noteStream } from '../notes.ts'
 import { applyToNewFile } from './apply.ts'
@@ -26,7 +27,7 @@ import { type RequestedContexts, readContexts } from './contexts.ts'
 import { excludeEachOther, grantDurable } from './durable.ts'
 import { comeBack, findReplay, remember } from './existing.ts'
 import { type RequestedLease, refuseLease, requestedLease } from './lease.ts'
-import { parseName, pathNameOf } from './name.ts'
+import { parseName, parsePosixName, pathNameOf } from './name.ts'
 import { type OpenedFile, type OpenResult, openFile, openFileOf } from './open-file.ts'
 import { grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
@@ -49,34 +50,27 @@ function runCreate(
   request: CreateRequest,
 ): Outcome<CreateResponse> | Promise<Outcome<CreateResponse>> {
   if (context.treeConnect.revoked) return fail(Status.ACCESS_DENIED)
-  if (context.treeConnect.share.type === 'pipe') {
-    return mayOpen(context) ? createOnPipeShare(context, request) : fail(Status.INSUFFICIENT_RESOURCES)
-  }
+  if (isFull(context.server, 'opens', context.session)) return fail(Status.INSUFFICIENT_RESOURCES)
+  if (context.treeConnect.share.type === 'pipe') return createOnPipeShare(context, request)
   return createOnDiskShare(context, request)
-}
-
-function mayOpen({ server, session }: CommandContext): boolean {
-  return !isFull(server, 'opens', session)
 }
 
 async function createOnDiskShare(
   context: CommandContext,
   request: CreateRequest,
 ): Promise<Outcome<CreateResponse>> {
-  const contexts = readContexts(request.createContexts)
+  const contexts = readContexts(request.createContexts, context.connection.posixExtensions)
   if (excludeEachOther(contexts.durable)) return fail(Status.INVALID_PARAMETER)
   const comesBack = isReconnect(contexts.durable)
   // Of a CREATE that comes back for a handle most fields mean nothing, and clients leave them zero.
   const invalid = comesBack ? undefined : validateCreate(request)
   if (invalid !== undefined) return fail(invalid)
-  const name = parseName(request.name)
+  const name = contexts.posix === undefined ? parseName(request.name) : parsePosixName(request.name)
   if (typeof name === 'number') return fail(name)
   // The level is another field that means nothing there.
   const level = comesBack ? OplockLevel.LEASE : request.requestedOplockLevel
   const lease = requestedLease(context, level, contexts.lease)
   if (comesBack) return comeBack(context, contexts, { name, lease })
-  // Who comes back takes no more than is there already.
-  if (!mayOpen(context)) return fail(Status.INSUFFICIENT_RESOURCES)
   const replay = findReplay(context, request, contexts, { name, lease })
   if (replay === undefined) return createNew(context, request, contexts, { name, lease })
   if (!('replayKey' in replay)) return replay
@@ -110,6 +104,7 @@ async function createNew(
     request,
     lease,
     securityDescriptor,
+    posix: contexts.posix,
     attempt: 0,
   })
   return complete(context, request, { ...contexts, requestedLease: lease }, opened)
@@ -127,12 +122,15 @@ async function complete(
   opened: OpenResult,
 ): Promise<Outcome<CreateResponse>> {
   if (typeof opened === 'number') return fail(opened)
+  if ('linkTarget' in opened) {
+    return fail(Status.STOPPED_ON_SYMLINK, stoppedOnSymlinkData(opened.linkTarget))
+  }
   if ('retry' in opened) {
     const retry = async () => complete(context, request, contexts, await opened.retry())
     return whenBroken(opened.wait, retry, opened.abandon)
   }
   if (isTreeGone(context)) return dropOpened(context, opened)
-  const open = register(context, request, opened, opened.stream)
+  const open = register(context, request, opened, contexts.posix !== undefined)
   publishCreation(context, open, opened)
   try {
     const applied = await applyToNewFile(opened, request, contexts, hasCompression(context))
@@ -175,11 +173,13 @@ function hasCompression({ treeConnect }: CommandContext): boolean {
   return treeConnect.share.fileSystem?.features.compression === true
 }
 
-function register(context: CommandContext, request: CreateRequest, opened: OpenedFile, stream: string): Open {
+function register(context: CommandContext, request: CreateRequest, opened: OpenedFile, posix: boolean): Open {
+  const { stream } = opened
   const open = registerOpen(context, {
     grantedAccess: opened.grantedAccess,
     shareAccess: request.shareAccess,
     createOptions: request.createOptions,
+    posix,
     createAction: opened.createAction,
     maximalAccess: opened.maximalAccess,
     file: openFileOf(opened),

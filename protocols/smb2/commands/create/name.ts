@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.5.9, MS-FSCC 2.1.5: from the name of a CREATE Request to a path and a stream. Pure. */
 
+import { toClient, toNative } from '../../../../storage/names/sfm.ts'
 import { componentError, streamNameError } from '../../../../storage/names/valid.ts'
 import { type NtStatus, Status } from '../../status.ts'
 
@@ -56,6 +57,24 @@ function resolveUpward(components: readonly string[]): string[] | undefined {
     else if (resolved.pop() === undefined) return undefined
   }
   return resolved
+}
+
+/**
+ * POSIX-SMB2: the name of an open with POSIX' rules: '/' separates, and all else may be part of a name, so that there
+ * are no streams. What SMB forbids becomes the private characters that stand for it elsewhere.
+ */
+export function parsePosixName(name: string): ParsedName | NtStatus {
+  if (name === '') return { path: '', stream: '', unnamedType: undefined }
+  if (name.startsWith('/')) return Status.INVALID_PARAMETER
+  if (name.length > MAXIMUM_PATH_UNITS) return Status.OBJECT_NAME_INVALID
+  const components = name.split('/')
+  for (const [index, component] of components.entries()) {
+    if (component === '.' || component === '..') return Status.OBJECT_PATH_SYNTAX_BAD
+    const mapped = toClient(toNative(component))
+    if (componentError(mapped) !== undefined) return Status.OBJECT_NAME_INVALID
+    components[index] = mapped
+  }
+  return { path: components.join('/'), stream: '', unnamedType: undefined }
 }
 
 /** What follows the first colon: `stream`, `stream:$DATA`, `:$DATA` or `:$INDEX_ALLOCATION`. */

@@ -57,8 +57,13 @@ export interface HeldUp {
   abandon(): Promise<void>
 }
 
+/** A client with POSIX' rules met a symbolic link, which it follows itself. */
+export interface StoppedOnLink {
+  readonly linkTarget: string
+}
+
 /** What was opened, the status that refuses it, or what to wait for. */
-export type OpenResult = OpenedFile | NtStatus | HeldUp
+export type OpenResult = OpenedFile | NtStatus | HeldUp | StoppedOnLink
 
 export async function openFile(context: CommandContext, plan: OpenPlan): Promise<OpenResult> {
   const changeMark = context.server.oplocks.mark()
@@ -71,6 +76,7 @@ export async function openFile(context: CommandContext, plan: OpenPlan): Promise
   const outcome = await openInStorage(context, plan, maximum ? 0 : plan.desiredAccess)
   if (typeof outcome === 'number') return outcome
   if (!outcome.ok) return statusFor(context, plan, outcome.error)
+  if (stopsOnLink(plan, outcome)) return stopOnLink(outcome)
   const mustBeNew = plan.request.createDisposition === CreateDisposition.CREATE
   if (mustBeNew && !outcome.created) return abandon(outcome.handle, Status.OBJECT_NAME_COLLISION)
   const allowed = allowedOn(context, outcome)
@@ -84,6 +90,20 @@ export async function openFile(context: CommandContext, plan: OpenPlan): Promise
   if (typeof opened === 'number') return opened
   const { created, fileCreated } = outcome
   return share(context, plan, { ...opened, created, fileCreated }, { granted, allowed, changeMark })
+}
+
+function stopsOnLink({ posix, request }: OpenPlan, { stat }: Opened): boolean {
+  const asksForLink = (request.createOptions & CreateOption.OPEN_REPARSE_POINT) !== 0
+  const mustBeNew = request.createDisposition === CreateDisposition.CREATE
+  return posix !== undefined && stat.type === 'symlink' && !asksForLink && !mustBeNew
+}
+
+async function stopOnLink({ handle }: Opened): Promise<StoppedOnLink> {
+  try {
+    return { linkTarget: await handle.readLink() }
+  } finally {
+    await handle.close()
+  }
 }
 
 /** A stream that was made on the way, and then refused, goes again. */
@@ -133,7 +153,8 @@ function refuse(
   if ((dosAttributes & FileAttribute.READONLY) !== 0) {
     if ((granted & WRITES) !== 0 || overwrites) return Status.ACCESS_DENIED
     const deletes = (request.createOptions & CreateOption.DELETE_ON_CLOSE) !== 0
-    if (deletes && !treeConnect.share.deleteReadonly) return Status.CANNOT_DELETE
+    const deletable = treeConnect.share.deleteReadonly || plan.posix !== undefined
+    if (deletes && !deletable) return Status.CANNOT_DELETE
   }
   if (outcome.created) return undefined
   // MS-FSA 2.1.5.1.2: hidden and system files are overwritten only by those who know that they are.
@@ -194,6 +215,7 @@ async function share(
     access: found.granted,
     overwrites,
     shareAccess: request.shareAccess,
+    posix: plan.posix !== undefined,
   })
   if (typeof claim === 'number') return abandon(opened.handle, claim)
   if ('ended' in claim) return holdUp(context, plan, opened, found, claim)

@@ -23,6 +23,7 @@ export function createOnPipeShare(context: CommandContext, request: CreateReques
     createOptions: request.createOptions,
     createAction: CreateAction.OPENED,
     maximalAccess: request.desiredAccess,
+    posix: false,
     file: undefined,
     pipe,
     pathName: request.name,

@@ -5,7 +5,7 @@ import type { CommandContext } from '../../context.ts'
 import { CREATE_FLAG_REPARSEPOINT, type CreateResponse } from '../../messages/create.ts'
 import { Dialect } from '../../messages/dialects.ts'
 import type { Open } from '../../state/open.ts'
-import { attributeFieldsOf, baseNameOf } from '../describe.ts'
+import { attributeFieldsOf, baseNameOf, reparseTagOf } from '../describe.ts'
 import { type Answers, answerContexts } from './contexts.ts'
 
 /** What differs between the answers about one open. */
@@ -24,7 +24,7 @@ export function responseTo(
   { stat, oplockLevel, createAction, contexts }: Told,
 ): CreateResponse {
   const shown = open.file.node.node.times.shown(stat, server.environment.now())
-  const isLink = stat.type === 'symlink' && connection.dialect >= Dialect.SMB_3_0
+  const isLink = reparseTagOf(stat) !== 0 && connection.dialect >= Dialect.SMB_3_0
   return {
     oplockLevel,
     flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,

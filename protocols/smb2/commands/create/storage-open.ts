@@ -11,7 +11,8 @@ import type { Share } from '../../state/server.ts'
 import { type NtStatus, Status } from '../../status.ts'
 import { statusOfStorageError } from '../../storage-status.ts'
 import { tunnelledPath } from '../tunnel.ts'
-import { type Inheritance, inheritanceOf } from './inheritance.ts'
+import type { RequestedContexts } from './contexts.ts'
+import { type Inheritance, inheritanceOf, NO_INHERITANCE } from './inheritance.ts'
 import type { RequestedLease } from './lease.ts'
 import type { ParsedName } from './name.ts'
 
@@ -26,6 +27,8 @@ export interface OpenPlan {
   readonly lease: RequestedLease | undefined
   /** SMB2_CREATE_SD_BUFFER: for a file that is made. */
   readonly securityDescriptor: Buffer | undefined
+  /** The open has POSIX' rules. */
+  readonly posix: RequestedContexts['posix']
   /** Times that it has waited for oplocks. */
   readonly attempt: number
 }
@@ -85,7 +88,7 @@ export async function openInStorage(
   const isDirectory = wantsDirectory(plan)
   let parent: Buffer | undefined
   for (let changes = 0; changes <= MAXIMUM_DESCRIPTOR_CHANGES; changes++) {
-    const inheritance = inheritanceOf(context, plan.securityDescriptor, parent, isDirectory)
+    const inheritance = inheritanceFor(context, plan, parent, isDirectory)
     if (typeof inheritance === 'number') return inheritance
     const outcome = await fileSystemOf(context).open(storageRequest(context, plan, access, inheritance))
     if (!outcome.ok && outcome.error === 'unheeded') {
@@ -97,6 +100,18 @@ export async function openInStorage(
     }
   }
   return Status.SHARING_VIOLATION
+}
+
+/** What is made with a mode is made with that alone; the directory's descriptor still says whether it may be. */
+function inheritanceFor(
+  context: CommandContext,
+  { securityDescriptor, posix }: OpenPlan,
+  parent: Buffer | undefined,
+  isDirectory: boolean,
+): Inheritance | NtStatus {
+  const inheritance = inheritanceOf(context, securityDescriptor, parent, isDirectory)
+  if (typeof inheritance === 'number' || posix?.mode === undefined) return inheritance
+  return parent === undefined ? NO_INHERITANCE : { heeded: parent }
 }
 
 function wantsDirectory({ request, name }: OpenPlan): boolean {
@@ -116,22 +131,32 @@ function storageRequest(
     (request.createOptions & CreateOption.NON_DIRECTORY_FILE) !== 0 || name.unnamedType === 'data'
   const { disposition } = planned(request)
   return {
-    path: disposition === 'open' ? name.path : tunnelledPath(context.server, share, name.path),
+    path:
+      disposition === 'open' || plan.posix !== undefined
+        ? name.path
+        : tunnelledPath(context.server, share, name.path),
     ...(name.stream === '' ? {} : { stream: name.stream }),
     identity: admission.identity,
     disposition: refuseCreation(context, plan) === undefined ? disposition : 'open',
     kind: isDirectory ? 'directory' : isFile ? 'file' : 'any',
-    followLinks: share.followLinks && (request.createOptions & CreateOption.OPEN_REPARSE_POINT) === 0,
+    ...(plan.posix !== undefined && { posixNames: true }),
+    followLinks: followsLinks(context, plan),
     read: (access & READS) !== 0,
     write: (access & WRITES) !== 0 || isOverwriting(request),
     create: {
-      mode: isDirectory ? share.directoryMask : share.createMask,
+      mode: plan.posix?.mode ?? (isDirectory ? share.directoryMask : share.createMask),
       dosAttributes: newAttributes(request, isDirectory),
       ...(share.forcedOwner === undefined ? {} : { owner: share.forcedOwner }),
       ...inheritance,
     },
     wantPermissions: true,
   }
+}
+
+/** POSIX clients follow links themselves: they are told of them (STATUS_STOPPED_ON_SYMLINK). */
+function followsLinks({ treeConnect }: CommandContext, { request, posix }: OpenPlan): boolean {
+  const asksForLink = (request.createOptions & CreateOption.OPEN_REPARSE_POINT) !== 0
+  return treeConnect.share.followLinks && !asksForLink && posix === undefined
 }
 
 /** MS-FSA 2.1.5.1.1: why nothing new is made; what is there may be opened nevertheless. */
