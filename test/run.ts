@@ -106,7 +106,9 @@ function compiledTests(): string[] {
 
 async function interop(selection: readonly string[]): Promise<void> {
   const [wanted, ...groups] = selection
-  const chosen = suites.filter((suite) => wanted === undefined || suite.name === wanted)
+  const chosen = suites.filter((suite) =>
+    wanted === undefined ? suite.onDemand !== true : suite.name === wanted,
+  )
   if (chosen.length === 0) {
     process.stderr.write(usage)
     process.exit(2)
@@ -145,7 +147,7 @@ async function interopSuite(suite: Suite, groups: readonly string[], isPrivate: 
   let tally: Tally | undefined
   const [program = '', ...args] = wrapped
   const code = await runStep(program, args, suite.limitSeconds, (line) => {
-    const [, passed, failed] = /^[a-z]+: (\d+) passed, (\d+) failed$/.exec(line) ?? []
+    const [, passed, failed] = /^[a-z-]+: (\d+) passed, (\d+) failed$/.exec(line) ?? []
     if (passed !== undefined) {
       tally = { passed: Number(passed), failed: Number(failed) }
     }

@@ -15,6 +15,8 @@ export interface Suite {
   /** One line: what is tried with which client. */
   readonly about: string
   readonly needs: readonly Need[]
+  /** Runs only when it is named: too long for every run. */
+  readonly onDemand?: true
   /** The whole suite is stopped after this. */
   readonly limitSeconds: number
   /** Runs in a process of its own, as root in a namespace of its own. `directory` is empty and removed afterwards. */

@@ -5,6 +5,7 @@ import { discoverySuite } from './discovery.ts'
 import { fuzzSuite } from './fuzz.ts'
 import { impacketSuite } from './impacket.ts'
 import { kernelSuite } from './kernel.ts'
+import { kernelWorkloadSuite } from './kernel-workload.ts'
 import { namesSuite } from './names.ts'
 import { rcloneSuite } from './rclone.ts'
 import { restartSuite } from './restart.ts'
@@ -23,4 +24,5 @@ export const suites: readonly Suite[] = [
   smbtortureSuite,
   smbclientSuite,
   kernelSuite,
+  kernelWorkloadSuite,
 ]

@@ -2,9 +2,12 @@
 # In the lab's client VM: the Linux kernel's SMB client writes a tree of files, reads it back by
 # checksum after a new mount, renames, truncates and deletes, once for each set of mount options.
 # Environment: SMB_PORT SMB_SHARE SMB_USER SMB_PASS, SMB_MODES (mount options, separated by
-# spaces), SMB_SMALL (how many small files), SMB_QUICK_MODES (options for which a few are enough).
+# spaces), SMB_SMALL (how many small files), SMB_QUICK_MODES (options for which a few are enough),
+# where /posix-link is a symbolic link to posix-target on the server. Then the POSIX extensions, and the load of
+# workload.sh in its short form.
 . /lab/lablib.sh
-M=/mnt/smb
+. /script/workload.sh
+M=/mnt/smb N=/mnt/other
 QUICK_SMALL=100
 
 make_source() { # DIR SMALL   the tree, with its checksums in DIR.sums
@@ -58,7 +61,26 @@ for opts in $SMB_QUICK_MODES; do one_mode "$opts" /tmp/quick; done
 rm -r /tmp/quick
 check "make the full tree" make_source /tmp/full "$SMB_SMALL"
 for opts in $SMB_MODES; do one_mode "$opts" /tmp/full; done
+posix_mode() { # CHMOD_MODE FILE: is kept over a new mount
+    chmod "$1" "$2" && umount "$M" && mount_share vers=3.1.1,posix,modefromsid && [ "$(stat -c %a "$2")" = "$1" ]
+}
+posix_rules() {
+    check "posix: mount" mount_share vers=3.1.1,posix
+    check "posix: is negotiated" grep -q " $M cifs .*,posix," /proc/mounts
+    check "posix: mount again, as another client" smb_mount "$SMB_SHARE" "$N" vers=3.1.1,posix,nosharesock
+    python3 /script/posix.py "$M/posix" "$N/posix" || echo "FAIL posix: the checks end"
+    check "posix: a link of the server's is a link" [ "$(readlink "$M/posix-link")" = posix-target ]
+    check "posix: and is followed" grep -q "behind the link" "$M/posix-link"
+    check "posix: unmount" umount "$M" "$N"
+    check "posix: mount with modefromsid" mount_share vers=3.1.1,posix,modefromsid
+    check "posix: chmod" posix_mode 751 "$M/posix/private/file"
+    check "posix: chmod of a directory" posix_mode 705 "$M/posix/private"
+    check "posix: delete" rm -r "$M/posix"
+    check "posix: unmount again" umount "$M"
+}
+posix_rules
 # MS-SMB2 3.2.5.5: encryption is of dialect 3.0 on.
 refuse "seal with vers=2.1 is refused" mount_share vers=2.1,seal
 SMB_PASS=wrong refuse "a wrong password is refused" mount_share vers=3.1.1
+workload
 finish
