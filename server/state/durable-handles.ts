@@ -61,13 +61,13 @@ export interface DurableHandleFile extends DurableStore {
   close(): Promise<void>
 }
 
-/** @throws Error when the file cannot be read or written. A line that is damaged or cut short is passed over */
+/** @throws Error when the file cannot be read. A line that is damaged or cut short is passed over */
 export async function openDurableHandles(stateDirectory: string, log: Log): Promise<DurableHandleFile> {
   const file = join(stateDirectory, FILE_NAME)
   const records = recordsIn(await textOf(file))
   const lines = new Map(Array.from(records.values(), (record) => [record.id, JSON.stringify(record)]))
   const writer = new LogWriter(file, lines, log)
-  await writer.rewrite()
+  await writer.start()
   return {
     records: [...records.values()],
     write: (kept, forgotten) => writer.write(kept, forgotten),
@@ -123,6 +123,11 @@ class LogWriter {
     this.#log = log
   }
 
+  /** A full disk keeps no server from starting. */
+  async start(): Promise<void> {
+    await this.#trying(() => this.#rewrite())
+  }
+
   write(kept: readonly DurableRecord[], forgotten: readonly string[]): void {
     if (this.#batch.length === 0) this.#work = this.#work.then(() => this.#append())
     for (const id of forgotten) {
@@ -145,20 +150,30 @@ class LogWriter {
   async #append(): Promise<void> {
     const batch = this.#batch
     this.#batch = []
-    try {
-      if (this.#length + batch.length > 2 * this.#lines.size + SPARE_LINES) return await this.rewrite()
+    await this.#trying(async () => {
+      const isLong = this.#length + batch.length > 2 * this.#lines.size + SPARE_LINES
+      if (this.#handle === undefined || isLong) return this.#rewrite()
       // Not forced to the disk: that a process ends does not harm what it has written.
-      await this.#handle?.appendFile(batch.map((line) => `${line}\n`).join(''))
+      await this.#handle.appendFile(batch.map((line) => `${line}\n`).join(''))
       this.#length += batch.length
+    })
+  }
+
+  /** After a failure all is written anew, as nobody knows what the file has. */
+  async #trying(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
       this.#hasFailed = false
     } catch (error) {
       if (!this.#hasFailed) this.#log('warn', 'durable opens will not survive a restart', { error })
       this.#hasFailed = true
+      await this.#handle?.close().catch(() => undefined)
+      this.#handle = undefined
     }
   }
 
   /** What counts alone, in a new file. */
-  async rewrite(): Promise<void> {
+  async #rewrite(): Promise<void> {
     const lines = [...this.#lines.values()]
     await replaceFile(this.#file, lines.map((line) => `${line}\n`).join(''))
     await this.#handle?.close()

@@ -1,6 +1,6 @@
 /** The parts of the composition root that decide something: throttle, SIDs, shares' admission. */
 
-import { appendFile, readFile, stat, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { DurableRecord } from '../../protocols/smb2/state/durable-store.ts'
@@ -243,4 +243,23 @@ t.test('durable opens are kept in a log', async (t) => {
   await writeFile(file, '')
   t.same((await open()).records, [])
   t.same(complaints, [])
+})
+
+t.test('a state directory that takes nothing stops no server', async (t) => {
+  const directory = t.testdir()
+  const complaints: string[] = []
+  const handles = await openDurableHandles(directory, (_level, message) => complaints.push(message))
+  await rm(directory, { recursive: true })
+  for (let count = 0; count < 1100; count++) handles.write([DURABLE], [])
+  handles.write([], ['a1'])
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  handles.write([DURABLE], [])
+  await handles.close()
+  t.same(complaints, ['durable opens will not survive a restart'], 'said once')
+  const lost = await openDurableHandles(join(directory, 'none'), (_level, message) =>
+    complaints.push(message),
+  )
+  t.same(lost.records, [])
+  t.equal(complaints.length, 2)
+  await lost.close()
 })

@@ -28,13 +28,24 @@ export async function restoreOpens(server: Server, records: readonly DurableReco
   const restored: (readonly [Open, DurableRecord])[] = []
   server.durables.begin(records)
   for (const record of records) {
-    const open = await restore(server, record)
+    const open = await restoreSafely(server, record)
     if (open === undefined) server.durables.forget(server, record.id)
     else restored.push([open, record])
   }
   // Afterwards, as nobody is granted a lease of a file in which something is locked.
   for (const [open, record] of restored) restoreLocks(server, open, record)
   return restored.length
+}
+
+/** What goes wrong with one does not keep the server from starting. */
+async function restoreSafely(server: Server, record: DurableRecord): Promise<Open | undefined> {
+  try {
+    return await restore(server, record)
+  } catch (error) {
+    const { share, path } = record
+    server.log('warn', 'a durable open could not be restored', { share, path, error })
+    return undefined
+  }
 }
 
 async function restore(server: Server, record: DurableRecord): Promise<Open | undefined> {
