@@ -7,6 +7,7 @@ import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
+import { AbsentOpens } from '../../protocols/smb2/state/durable-handle.ts'
 import { DurableJournal } from '../../protocols/smb2/state/durable-journal.ts'
 import type { DurableStore } from '../../protocols/smb2/state/durable-store.ts'
 import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
@@ -70,7 +71,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
     shareList: shareList(options.shares),
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
-    absentOpens: new Set(),
+    absentOpens: new AbsentOpens(),
     durables: new DurableJournal(options.durableStore, environment),
     replays: new ReplayCache(),
     nodes: new NodeTable([oplocks]),

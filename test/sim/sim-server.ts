@@ -5,6 +5,7 @@ import { notifyBreak } from '../../protocols/smb2/break-notifier.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
+import { AbsentOpens } from '../../protocols/smb2/state/durable-handle.ts'
 import { DurableJournal } from '../../protocols/smb2/state/durable-journal.ts'
 import type { DurableStore } from '../../protocols/smb2/state/durable-store.ts'
 import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
@@ -103,7 +104,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     shareList: sharesOf(storage, options),
     globalSessionTable: new Map(),
     globalOpenTable: new Map(),
-    absentOpens: new Set(),
+    absentOpens: new AbsentOpens(),
     durables: new DurableJournal(options.durableStore, environment),
     replays: new ReplayCache(),
     nodes: new NodeTable([oplocks]),

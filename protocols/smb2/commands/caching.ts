@@ -46,14 +46,16 @@ export function whenBroken<Body>(
   return { kind: 'pending', completion: follow(), cancel: () => cancel() }
 }
 
-/** The same for a request that is about an open, which may have been closed meanwhile. */
+/** The same for a request that is about an open, which may meanwhile have been closed, or have come to another session. */
 export function whenBrokenOn<Body>(
   open: Open,
   wait: BreakWait,
   retry: () => Outcome<Body> | Promise<Outcome<Body>>,
 ): Outcome<Body> {
+  const { session } = open
   return whenBroken(wait, async () => {
-    if (open.closing) return fail(Status.FILE_CLOSED)
+    // Its client would not hear of what is done now, and does it again.
+    if (open.closing || open.session !== session) return fail(Status.FILE_CLOSED)
     open.hold()
     try {
       return await retry()

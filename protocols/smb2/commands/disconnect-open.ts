@@ -1,9 +1,8 @@
 /** MS-SMB2 3.3.7.1, 3.3.2.2, 3.3.6.2: an open whose client has gone: kept for a while when it is durable. */
 
-import { beginAbsence, mayOutliveConnection } from '../state/durable-handle.ts'
+import { beginAbsence, mayBeAbsent, mayOutliveConnection } from '../state/durable-handle.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
-import { isFull } from '../state/usage.ts'
 import { closeOpen } from './close-open.ts'
 
 /** Keeps an open without a session when its client may come back for it; closes it otherwise. */
@@ -13,7 +12,7 @@ export async function disconnectOpen(server: Server, open: Open): Promise<void> 
     durable !== undefined &&
     !open.closing &&
     mayOutliveConnection(server, open) &&
-    !isFull(server, 'absentOpens', undefined)
+    mayBeAbsent(server, durable.owner)
   if (!isKept) return void (await closeOpen(server, open))
   // Nobody hears any longer of what they wait for.
   for (const end of open.onClose) end()

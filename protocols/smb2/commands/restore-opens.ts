@@ -3,12 +3,12 @@
 import { CreateOption } from '../fscc/create-options.ts'
 import { OplockLevel } from '../messages/create.ts'
 import { type LeaseContext, LeaseFlag } from '../messages/create-context-lease.ts'
-import { beginAbsence, mayOutliveConnection } from '../state/durable-handle.ts'
+import { beginAbsence, mayBeAbsent, mayOutliveConnection } from '../state/durable-handle.ts'
 import type { DurableRecord, LeaseRecord } from '../state/durable-store.ts'
 import { oplockKeyOf } from '../state/lease.ts'
 import { Open, type Right } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
-import { countLocks, isFull } from '../state/usage.ts'
+import { countLocks } from '../state/usage.ts'
 import { closeOpen } from './close-open.ts'
 import { pathNameOf } from './create/name.ts'
 import type { Opened } from './create/storage-open.ts'
@@ -55,7 +55,7 @@ async function restore(server: Server, record: DurableRecord): Promise<Open | un
   }
   const right = rightTo(server, record)
   if (right === undefined) return refuse('its owner may not use the share')
-  if (isFull(server, 'absentOpens', undefined)) return refuse('too many')
+  if (!mayBeAbsent(server, record.durable.owner)) return refuse('too many')
   const outcome = await right.share.fileSystem?.open(storageRequest(right, record))
   if (outcome?.ok !== true) return refuse(outcome?.error ?? 'no file system')
   const { stat, handle } = outcome

@@ -4,6 +4,7 @@ import type { Cancel } from '../../transport/engine.ts'
 import { LeaseState } from '../messages/create-context-lease.ts'
 import type { Open } from './open.ts'
 import type { Server } from './server.ts'
+import { isFull } from './usage.ts'
 
 /** 2.2.13.2.11: "in milliseconds"; macOS asks for at most this, and Windows' version 1 has it: 16 minutes. */
 export const MAXIMUM_DURABLE_TIMEOUT_MILLISECONDS = 960_000
@@ -27,6 +28,50 @@ export interface Absence {
   readonly since: number
   /** Stops the Durable Open Scavenger Timer (3.3.2.2). */
   readonly stopScavenger: Cancel
+}
+
+/** Opens in GlobalOpenTable whose client is away. */
+export class AbsentOpens {
+  readonly #opens = new Set<Open>()
+  readonly #countOf = new Map<string, number>()
+
+  get size(): number {
+    return this.#opens.size
+  }
+
+  /** How many an account has. */
+  countOf(owner: string): number {
+    return this.#countOf.get(owner) ?? 0
+  }
+
+  add(open: Open): void {
+    if (this.#opens.has(open)) return
+    this.#opens.add(open)
+    this.#count(open, 1)
+  }
+
+  delete(open: Open): void {
+    if (this.#opens.delete(open)) this.#count(open, -1)
+  }
+
+  [Symbol.iterator](): IterableIterator<Open> {
+    return this.#opens.values()
+  }
+
+  #count({ durable }: Open, by: number): void {
+    const owner = durable?.owner ?? ''
+    const count = this.countOf(owner) + by
+    if (count === 0) this.#countOf.delete(owner)
+    else this.#countOf.set(owner, count)
+  }
+}
+
+/** Whether one more open of an account may be kept while its client is away; a refusal is counted. */
+export function mayBeAbsent(server: Server, owner: string): boolean {
+  const { absentOpens, limits, usage } = server
+  const isTooMuch = absentOpens.countOf(owner) >= limits.absentOpensPerOwner
+  if (isTooMuch) usage.refuse('absentOpens')
+  return !isTooMuch && !isFull(server, 'absentOpens', undefined)
 }
 
 /** 3.3.5.9.10: exactly what is asked for, as Macs take nothing else (macos.md section 7). */

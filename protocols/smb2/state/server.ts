@@ -8,6 +8,7 @@ import type { Environment } from '../../transport/engine.ts'
 import type { RpcAccounts } from '../rpc/host.ts'
 import type { ChangeBus } from './change-bus.ts'
 import type { Connection } from './connection.ts'
+import type { AbsentOpens } from './durable-handle.ts'
 import type { DurableJournal } from './durable-journal.ts'
 import type { LeaseLimits, LeaseTables } from './lease.ts'
 import type { Open, SharedFile } from './open.ts'
@@ -95,6 +96,8 @@ export interface ServerLimits extends LeaseLimits {
   readonly opens: number
   /** Durable ones whose client is away. */
   readonly absentOpens: number
+  /** The same of one account. */
+  readonly absentOpensPerOwner: number
   /** Largest READ, WRITE and transaction, bytes. */
   readonly maxReadSize: number
   readonly maxWriteSize: number
@@ -128,6 +131,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   opensPerSession: 65_536,
   opens: 262_144,
   absentOpens: 65_536,
+  absentOpensPerOwner: 16_384,
   leasesPerClient: 65_536,
   leases: 262_144,
   maxReadSize: 8 << 20,
@@ -194,7 +198,7 @@ export interface Server {
   /** Server.GlobalOpenTable, by the volatile part of the FileId. */
   readonly globalOpenTable: Map<bigint, Open>
   /** Opens in GlobalOpenTable whose client is away (ours). */
-  readonly absentOpens: Set<Open>
+  readonly absentOpens: AbsentOpens
   /** Keeps what is needed to have durable opens after a restart (ours). */
   readonly durables: DurableJournal
   /** CREATEs that a client may send once more (ours). */

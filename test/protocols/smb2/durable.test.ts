@@ -237,6 +237,24 @@ test(
   { limits: { absentOpens: 1 } },
 )
 
+test(
+  'and of one account fewer; coming back takes no more than is there',
+  async (t, sim) => {
+    const before = await mount(sim)
+    const { fileId } = await open(before)
+    await open(before, { name: 'two', createContexts: [durableRequest(Buffer.alloc(16, 'h'), 0)] })
+    before.drop()
+    await settled()
+    t.equal(sim.server.absentOpens.size, 1)
+    t.equal(sim.server.absentOpens.countOf('anna'), 1)
+    const after = await mount(sim)
+    await after.create({ name: 'three' })
+    t.equal((await after.create({ name: 'four' })).status, Status.INSUFFICIENT_RESOURCES)
+    t.equal((await comeBack(after, fileId)).status, Status.SUCCESS)
+  },
+  { limits: { absentOpensPerOwner: 1, opens: 2 } },
+)
+
 test('version 1 comes back by its FileId', async (t, sim) => {
   const old = { dialects: [Dialect.SMB_2_1] }
   const before = await mount(sim, old)

@@ -50,9 +50,14 @@ function runCreate(
   request: CreateRequest,
 ): Outcome<CreateResponse> | Promise<Outcome<CreateResponse>> {
   if (context.treeConnect.revoked) return fail(Status.ACCESS_DENIED)
-  if (isFull(context.server, 'opens', context.session)) return fail(Status.INSUFFICIENT_RESOURCES)
-  if (context.treeConnect.share.type === 'pipe') return createOnPipeShare(context, request)
+  if (context.treeConnect.share.type === 'pipe') {
+    return mayOpen(context) ? createOnPipeShare(context, request) : fail(Status.INSUFFICIENT_RESOURCES)
+  }
   return createOnDiskShare(context, request)
+}
+
+function mayOpen({ server, session }: CommandContext): boolean {
+  return !isFull(server, 'opens', session)
 }
 
 async function createOnDiskShare(
@@ -71,6 +76,8 @@ async function createOnDiskShare(
   const level = comesBack ? OplockLevel.LEASE : request.requestedOplockLevel
   const lease = requestedLease(context, level, contexts.lease)
   if (comesBack) return comeBack(context, contexts, { name, lease })
+  // Who comes back takes no more than is there already.
+  if (!mayOpen(context)) return fail(Status.INSUFFICIENT_RESOURCES)
   const replay = findReplay(context, request, contexts, { name, lease })
   if (replay === undefined) return createNew(context, request, contexts, { name, lease })
   if (!('replayKey' in replay)) return replay
