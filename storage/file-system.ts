@@ -232,6 +232,8 @@ export interface FileHandle {
   write(source: Buffer, position: number): Promise<void>
   /** Returns when data and metadata are on the disk (fsync); for a directory its entries. */
   flush(): Promise<void>
+  /** Returns when the directory that holds the entry is on the disk too: the file is found there after a power cut. */
+  flushEntry(): Promise<void>
   stat(): Promise<FileStat>
   /** Empties file (and, for the unnamed stream, removes its named streams) and sets new attributes: FILE_OVERWRITE and FILE_SUPERSEDE. */
   overwrite(dosAttributes: number): Promise<FileStat>

@@ -100,6 +100,7 @@ function settingsOf({ server, smb }: Configuration): ServerSettings {
     name: server.name,
     workgroup: server.workgroup,
     comment: server.comment,
+    model: server.model,
     minimumDialect: DIALECTS[smb.minProtocol],
     maximumDialect: DIALECTS[smb.maxProtocol],
     requireMessageSigning: smb.signing === 'required',

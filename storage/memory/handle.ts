@@ -69,6 +69,10 @@ export class MemoryHandle implements FileHandle {
     await this.#run('flush', () => undefined)
   }
 
+  async flushEntry(): Promise<void> {
+    await this.#run('flush', () => undefined)
+  }
+
   async stat(): Promise<FileStat> {
     return await this.#run('stat', () => this.#stat())
   }

@@ -9,15 +9,19 @@ import {
   AT_FDCWD,
   AT_REMOVEDIR,
   close,
+  fsync,
   linkDescriptor,
+  O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
+  O_RDONLY,
   openBeneath,
   procPath,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   readlinkat,
   renameat,
+  reopen,
   statEntry,
   statOf,
   symlinkat,
@@ -106,6 +110,32 @@ function checkEntryChange(result: number, what: string): void {
 export function currentPath(node: NodeReference): string {
   const share = shareOf(node.share)
   return clientPath(share, diskPathOf(share, entryDescriptor(node)))
+}
+
+/** As the server, which syncs what the account may only use. A file without a name has no entry to sync. */
+export function flushEntry(node: NodeReference): void {
+  const share = shareOf(node.share)
+  try {
+    const path = diskPathOf(share, entryDescriptor(node))
+    const parent = openDirectoryExact(share, splitPath(path).parent)
+    try {
+      syncDirectory(parent)
+    } finally {
+      close(parent)
+    }
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== 'not-found') throw error
+  }
+}
+
+/** A descriptor opened with O_PATH cannot be synced. */
+function syncDirectory(directory: number): void {
+  const fd = check(reopen(directory, O_RDONLY | O_DIRECTORY), 'open directory')
+  try {
+    check(fsync(fd), 'fsync')
+  } finally {
+    close(fd)
+  }
 }
 
 export function remove(node: NodeReference): void {

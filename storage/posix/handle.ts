@@ -101,6 +101,10 @@ export class PosixHandle implements FileHandle {
     })
   }
 
+  async flushEntry(): Promise<void> {
+    await this.#entryJob('flushEntry', this.#node)
+  }
+
   async stat(): Promise<FileStat> {
     return await this.#use(async () =>
       this.#decode(await this.#context.workers.run(this.#open.nodeKey, 'stat', this.#node)),

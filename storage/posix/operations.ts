@@ -39,6 +39,7 @@ export const operations = {
   listStreams: streams.listStreams,
   listEas: streams.listEas,
   setEas: streams.setEas,
+  flushEntry: entries.flushEntry,
   remove: entries.remove,
   rename: entries.rename,
   link: entries.link,

@@ -167,6 +167,7 @@ const SETTINGS: ServerSettings = {
   name: 'SIM',
   workgroup: 'WORKGROUP',
   comment: '',
+  model: 'TimeCapsule8,119',
   minimumDialect: Dialect.SMB_2_0_2,
   maximumDialect: Dialect.SMB_3_1_1,
   requireMessageSigning: false,

@@ -14,6 +14,9 @@ export interface FlushRequest {
   fileId: FileId
 }
 
+/** FlushRequest.reserved1 of a Mac that wants a full sync. */
+export const FULL_SYNC = 0xffff
+
 export type FlushResponse = EmptyBody
 
 const REQUEST_STRUCTURE_SIZE = 24

@@ -13,6 +13,14 @@ export interface Binding {
   preauthIntegrityHashValue: Buffer | undefined
 }
 
+/** How FileIdBothDirectoryInformation is laid out for a Mac. */
+export interface AaplListing {
+  /** Rights, resource fork and Finder's information take the place of fields that only Windows knows. */
+  readonly readDirAttr: boolean
+  /** Entries without streams are marked. */
+  readonly readDirAttrV2: boolean
+}
+
 export class Connection {
   readonly peer: Peer
   readonly commandSequenceWindow = new CommandSequenceWindow()
@@ -48,6 +56,8 @@ export class Connection {
   // ours
   /** The client asked for Apple's extensions in a create context: it is a Mac. */
   negotiatedAapl = false
+  /** Of Apple's extensions, what listings have; all false before they were negotiated. */
+  aapl: AaplListing = { readDirAttr: false, readDirAttrV2: false }
   /** Set when the transport is gone or is to go: nothing more is sent. */
   closed = false
   nextAsyncId = 1n

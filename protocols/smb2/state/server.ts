@@ -68,6 +68,8 @@ export interface ServerSettings {
   readonly name: string
   readonly workgroup: string
   readonly comment: string
+  /** What Macs show an icon of, such as "TimeCapsule8,119". */
+  readonly model: string
   /** Dialect numbers, lowest and highest. */
   readonly minimumDialect: number
   readonly maximumDialect: number

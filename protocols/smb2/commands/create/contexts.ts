@@ -1,7 +1,10 @@
 /** MS-SMB2 2.2.13.2, 3.3.5.9.x: the create contexts that are served, read from the request and answered. */
 
 import type { FileStat } from '../../../../storage/file-system.ts'
+import { negotiateAapl } from '../../apple/negotiate.ts'
+import type { CommandContext } from '../../context.ts'
 import { decodeFullEaList, type FullEa } from '../../fscc/ea.ts'
+import { type AaplServerQuery, decodeAaplServerQuery } from '../../messages/create-context-aapl.ts'
 import {
   decodeAllocationSize,
   decodeTimewarpToken,
@@ -40,6 +43,8 @@ export interface RequestedContexts {
   readonly timewarp: bigint | undefined
   /** The open has POSIX' rules; `mode` is for what is made, undefined: the share's. */
   readonly posix: { readonly mode: number | undefined } | undefined
+  /** AAPL, when it asks what the server can do. */
+  readonly aapl: AaplServerQuery | undefined
 }
 
 /**
@@ -56,6 +61,7 @@ export function readContexts(
   const lease = find(CreateContextName.LEASE)
   const timewarp = find(CreateContextName.TIMEWARP_TOKEN)
   const posix = posixExtensions ? find(CreateContextName.POSIX) : undefined
+  const aapl = find(CreateContextName.AAPL)
   return {
     extendedAttributes: eas === undefined ? [] : decodeFullEaList(eas),
     securityDescriptor: find(CreateContextName.SECURITY_DESCRIPTOR),
@@ -66,6 +72,7 @@ export function readContexts(
     durable: readDurableContexts(contexts),
     timewarp: timewarp === undefined ? undefined : decodeTimewarpToken(timewarp),
     posix: posix === undefined ? undefined : { mode: decodePosixCreateRequest(posix) },
+    aapl: aapl === undefined ? undefined : decodeAaplServerQuery(aapl),
   }
 }
 
@@ -76,8 +83,16 @@ export interface Answers extends RequestedContexts {
 }
 
 /** The contexts of the response: only what was asked for, since Macs take others for an error. */
-export function answerContexts(requested: Answers, stat: FileStat, maximalAccess: number): CreateContext[] {
+export function answerContexts(
+  { connection, server }: Pick<CommandContext, 'connection' | 'server'>,
+  requested: Answers,
+  stat: FileStat,
+  maximalAccess: number,
+): CreateContext[] {
   const answers: CreateContext[] = []
+  if (requested.aapl !== undefined) {
+    answers.push(negotiateAapl(connection, server.settings, requested.aapl))
+  }
   if (requested.wantsMaximalAccess) {
     const data = encodeQueryMaximalAccessResponse({ queryStatus: Status.SUCCESS, maximalAccess })
     answers.push({ name: CreateContextName.MAXIMAL_ACCESS, data })

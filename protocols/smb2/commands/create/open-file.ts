@@ -215,7 +215,8 @@ async function share(
     access: found.granted,
     overwrites,
     shareAccess: request.shareAccess,
-    posix: plan.posix !== undefined,
+    // A Mac's opens follow its folders when they are renamed, and are no obstacle to deleting what they are of.
+    posix: plan.posix !== undefined || context.connection.negotiatedAapl,
   })
   if (typeof claim === 'number') return abandon(opened.handle, claim)
   if ('ended' in claim) return holdUp(context, plan, opened, found, claim)

@@ -19,10 +19,11 @@ export interface Told {
 }
 
 export function responseTo(
-  { connection, server, treeConnect }: CommandContext,
+  context: CommandContext,
   open: Open,
   { stat, oplockLevel, createAction, contexts }: Told,
 ): CreateResponse {
+  const { connection, server, treeConnect } = context
   const shown = open.file.node.node.times.shown(stat, server.environment.now())
   const isLink = reparseTagOf(stat) !== 0 && connection.dialect >= Dialect.SMB_3_0
   return {
@@ -31,6 +32,6 @@ export function responseTo(
     createAction,
     ...attributeFieldsOf(shown, treeConnect.share, baseNameOf(open.pathName)),
     fileId: open.fileId,
-    createContexts: answerContexts(contexts, stat, open.maximalAccess),
+    createContexts: answerContexts(context, contexts, stat, open.maximalAccess),
   }
 }
