@@ -20,7 +20,7 @@ import { attempt, hex, make, scene } from '../../sim/scene.ts'
 import type { SimServer } from '../../sim/sim-server.ts'
 import { SimClient } from '../../sim/smb2-client.ts'
 
-const { SUCCESS, OBJECT_NAME_NOT_FOUND, ACCESS_DENIED } = Status
+const { SUCCESS, OBJECT_NAME_NOT_FOUND, DELETE_PENDING, ACCESS_DENIED } = Status
 const { OPEN, OPEN_IF } = CreateDisposition
 const { DIRECTORY_FILE, DELETE_ON_CLOSE } = CreateOption
 
@@ -212,4 +212,25 @@ scene('a Mac renames a folder with open files below', async (t, { sim, anna }) =
   t.equal(await second.close(info.fileId), SUCCESS)
   const moved = { name: 'a.sparsebundle\\bands\\0', createDisposition: OPEN }
   t.equal(await attempt(mac, moved), CreateAction.OPENED)
+})
+
+scene('a Mac deletes what another has open', async (t, { sim, anna }) => {
+  const [mac, second] = [await mountMac(sim), await mountMac(sim, 'second')]
+  const band = { name: 'band' }
+  const kept = await second.create(band)
+  await second.write(kept.fileId, 'old')
+  const doomed = await mac.create({ ...band, createOptions: DELETE_ON_CLOSE })
+  t.equal(await mac.close(doomed.fileId), SUCCESS)
+  const fresh = await mac.create(band)
+  t.equal(fresh.response?.createAction, CreateAction.CREATED, 'the name is free at once')
+  t.equal((await second.read(kept.fileId, 3)).output.toString(), 'old', 'the handle lives on')
+  t.equal(await second.close(kept.fileId), SUCCESS)
+
+  const ofWindows = await anna.create(band)
+  t.equal(await mac.close(fresh.fileId), SUCCESS)
+  const again = await mac.create({ ...band, createOptions: DELETE_ON_CLOSE })
+  t.equal(await mac.close(again.fileId), SUCCESS)
+  t.equal(await attempt(mac, band), hex(DELETE_PENDING), "a Windows client's handle keeps it")
+  await anna.close(ofWindows.fileId)
+  t.equal(await attempt(mac, { ...band, createDisposition: OPEN }), hex(OBJECT_NAME_NOT_FOUND))
 })
