@@ -167,14 +167,17 @@ export class CachingClient {
 
   /** Takes in what has come of itself; what needs no answer takes effect at once. */
   hear(): void {
-    for (const notification of this.link?.client.breaks.splice(0) ?? []) {
+    for (const { notification, at } of this.link?.takeBreaks() ?? []) {
       if (notification.kind !== 'lease') throw new Error('an oplock was broken where there is none')
       const file = [...this.files.values()].find((each) => each.leaseKey.equals(notification.leaseKey))
       if (file === undefined) continue
       this.#referee.count('breaks')
-      this.#note(file, `hears of a break to ${notification.newLeaseState} (epoch ${notification.newEpoch})`)
+      this.#note(
+        file,
+        `hears of a break to ${notification.newLeaseState}, told at ${at} (epoch ${notification.newEpoch})`,
+      )
       const mustAcknowledge = (notification.flags & LEASE_BREAK_ACK_REQUIRED) !== 0
-      if (mustAcknowledge) file.breaks.push({ to: notification.newLeaseState, heardAt: this.#now() })
+      if (mustAcknowledge) file.breaks.push({ to: notification.newLeaseState, heardAt: at })
       else file.take(file.leaseState & notification.newLeaseState, notification.newEpoch)
       if (isNewer(notification.newEpoch, file.epoch)) file.epoch = notification.newEpoch
     }
@@ -201,7 +204,9 @@ export class CachingClient {
       })
       if (answer === undefined || answer === LOST) return
       // Too late: the server has given up waiting, and the lease is gone.
-      if (answer.status !== Status.SUCCESS) file.take(LeaseState.NONE, file.epoch)
+      if (answer.status === Status.SUCCESS) return
+      file.take(LeaseState.NONE, file.epoch)
+      await this.#writeBack(file)
     })
   }
 
@@ -284,7 +289,7 @@ export class CachingClient {
     const [oldest] = file.breaks
     const isLate = oldest !== undefined && this.#now() - oldest.heardAt >= OPLOCK_BREAK_TIMEOUT_MILLISECONDS
     const isHere = this.link !== undefined && !this.isConnecting
-    return isHere && !isLate && file.dirty.get(cell) === value
+    return isHere && !isLate && file.has(LeaseState.WRITE_CACHING) && file.dirty.get(cell) === value
   }
 
   #now(): number {

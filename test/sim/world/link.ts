@@ -1,6 +1,7 @@
 /** MS-SMB2 3.2.4.1, 3.2.4.2, 3.2.5.1: a simulated client's connection: made, lost, made again. */
 
 import { Capability, Dialect } from '../../../protocols/smb2/messages/dialects.ts'
+import type { OplockBreakNotification } from '../../../protocols/smb2/messages/oplock-break.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { SIM_SHARE, type SimServer } from '../sim-server.ts'
 import { SimClient } from '../smb2-client.ts'
@@ -17,14 +18,32 @@ export type Loss =
 /** What a request brings when the connection is lost before its answer. */
 export const LOST = Symbol('lost')
 
+/** A client that knows when it was told of breaks. */
+class ListeningClient extends SimClient {
+  /** Milliseconds since 1970, one for each of `breaks`. */
+  readonly toldAt: number[] = []
+
+  protected override notified(answer: SimAnswer): void {
+    super.notified(answer)
+    this.toldAt.push(this.sim.environment.now())
+  }
+}
+
+/** A notification that has arrived. */
+export interface Arrival {
+  readonly notification: OplockBreakNotification
+  /** Milliseconds since 1970. */
+  readonly at: number
+}
+
 export class Link {
-  readonly client: SimClient
+  readonly client: ListeningClient
   readonly sessionId: bigint
   isUp = true
   #lose: () => void = () => undefined
   readonly #lost: Promise<typeof LOST>
 
-  private constructor(client: SimClient, sessionId: bigint) {
+  private constructor(client: ListeningClient, sessionId: bigint) {
     this.client = client
     this.sessionId = sessionId
     this.#lost = new Promise((resolve) => {
@@ -42,7 +61,7 @@ export class Link {
     clientGuid: Buffer,
     previousSessionId: bigint,
   ): Promise<Link> {
-    const client = new SimClient(sim, address)
+    const client = new ListeningClient(sim, address)
     const capabilities = Capability.LEASING | Capability.ENCRYPTION
     await negotiate(client, { dialects: [Dialect.SMB_3_1_1], clientGuid, capabilities })
     const { session, status } = await logOn(client, { previousSessionId })
@@ -57,6 +76,13 @@ export class Link {
   async ask(request: SimRequest): Promise<SimAnswer | typeof LOST> {
     if (!this.isUp) return LOST
     return Promise.race([this.client.request(request), this.#lost])
+  }
+
+  /** The breaks that have arrived since this was last asked. */
+  takeBreaks(): Arrival[] {
+    const { breaks, toldAt } = this.client
+    const times = toldAt.splice(0)
+    return breaks.splice(0).map((notification, index) => ({ notification, at: times[index] ?? 0 }))
   }
 
   lose(how: Loss): void {
