@@ -1,4 +1,4 @@
-/** A strict reader for the XML 1.0 of SOAP messages: elements, attributes, text and namespaces; no DTD, no processing instructions, no entities but the five. */
+/** A strict reader for the XML 1.0 of SOAP messages and property lists: elements, attributes, text and namespaces; no DTD, no processing instructions, no entities but the five. */
 
 /** What is not XML, or more than a message of WS-Discovery has any use for. */
 export class XmlError extends Error {
@@ -21,9 +21,14 @@ export interface XmlElement extends QName {
   resolve(prefix: string): string | undefined
 }
 
-/** Limits of a document; messages of Windows have a depth of 5 and some 15 elements. */
-const DEPTH_MAXIMUM = 16
-const ELEMENTS_MAXIMUM = 256
+/** Bounds of a document. */
+export interface XmlLimits {
+  readonly depth: number
+  readonly elements: number
+}
+
+/** Messages of Windows have a depth of 5 and some 15 elements. */
+const MESSAGE_LIMITS: XmlLimits = { depth: 16, elements: 256 }
 const ATTRIBUTES_MAXIMUM = 32
 const XML_NAMESPACE = 'http://www.w3.org/XML/1998/namespace'
 
@@ -51,16 +56,18 @@ interface Scope {
 }
 
 /** Reads a whole document. @throws XmlError for anything that is not well-formed, refused here, or too much */
-export function readXml(text: string): XmlElement {
-  return new Reader(text).document()
+export function readXml(text: string, limits = MESSAGE_LIMITS): XmlElement {
+  return new Reader(text, limits).document()
 }
 
 class Reader {
   readonly #text: string
   #position = 0
+  readonly #limits: XmlLimits
   #elements = 0
 
-  constructor(text: string) {
+  constructor(text: string, limits: XmlLimits) {
+    this.#limits = limits
     this.#text = text.startsWith('\ufeff') ? text.slice(1) : text
     if (FORBIDDEN.test(this.#text)) throw new XmlError('a character that XML does not allow')
   }
@@ -78,7 +85,7 @@ class Reader {
     const [, tag] = this.#take(OPEN) ?? []
     if (tag === undefined) throw new XmlError('an element was expected; DTDs and instructions are refused')
     this.#elements += 1
-    if (outer.depth > DEPTH_MAXIMUM || this.#elements > ELEMENTS_MAXIMUM)
+    if (outer.depth > this.#limits.depth || this.#elements > this.#limits.elements)
       throw new XmlError('too many elements')
     const written = this.#attributes()
     const scope = { prefixes: declare(outer.prefixes, written), depth: outer.depth + 1 }

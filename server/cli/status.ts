@@ -3,6 +3,7 @@
 import Table from 'cli-table3'
 import { formatSize } from '../config/sizes.ts'
 import type { Outcome } from '../outcome.ts'
+import { BACKUP_COLUMNS, backupRow } from '../status/backup-lines.ts'
 import { closeFile, closeSession, fetchReport } from '../status/client.ts'
 import type { StatusReport } from '../status/report.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
@@ -61,6 +62,7 @@ function describe(report: StatusReport): string {
         size(share.totalBytes),
       ]),
     ),
+    ...(report.backups.length === 0 ? [] : [table('Backups', BACKUP_COLUMNS, report.backups.map(backupRow))]),
     table(
       'Sessions',
       ['Id', 'User', 'Address', 'Protocol', 'Protection', 'Idle'],

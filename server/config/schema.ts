@@ -18,6 +18,7 @@ import {
 } from './values.ts'
 
 const TIMEOUT_MAXIMUM_SECONDS = 30 * 86_400
+const STALE_DAYS_MAXIMUM = 3650
 const CONNECTIONS_MAXIMUM = 65_536
 const LUN_MAXIMUM = 255
 /** RFC 7143 6.1: an iSCSI name is at most 223 bytes. */
@@ -146,6 +147,8 @@ export const shareSchema = z.strictObject(
     protocols: list(choice('smb', 'afp')).default(['smb']),
     time_machine: flag().default(false),
     max_size: size().optional(),
+    /** Days without a completed backup after which a Mac is pointed out. */
+    stale_after_days: count(1, STALE_DAYS_MAXIMUM).default(7),
     per_user: flag().default(false),
     /** Empty: every account. */
     valid_users: list(accountOrGroup()),

@@ -10,9 +10,12 @@ import { type Listener, listen } from '../../protocols/transport/listener.ts'
 import type { FileSystem } from '../../storage/file-system.ts'
 import { createPosixFileSystem } from '../../storage/posix/file-system.ts'
 import { createWorkerPool, type WorkerPool } from '../../storage/posix/worker-pool.ts'
+import type { BackupMonitor, MonitoredShare } from '../backups/monitor.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
+import { Events } from '../events.ts'
 import { type DurableHandleFile, openDurableHandles } from '../state/durable-handles.ts'
 import type { ServerUsage } from '../status/server-status.ts'
+import { followBackups } from './backups.ts'
 import { type ServerDiscovery, startServerDiscovery } from './discovery.ts'
 import { servedShares } from './not-built.ts'
 import type { RunningServer, StartOptions, StartServer } from './running-server.ts'
@@ -90,7 +93,9 @@ async function start(options: StartOptions, storage: ShareStorage): Promise<Runn
     environment,
     log: logTo,
   })
-  return runningServer({ options, storage, server, listener, discovery, durables })
+  const events = new Events((error) => log.error({ err: error }, 'bug: a listener failed'))
+  const backups = followBackups(server, await monitoredShares(configuration, storage), events)
+  return runningServer({ options, storage, server, listener, discovery, durables, backups, events })
 }
 
 function logAs(
@@ -117,6 +122,19 @@ async function makeShares(
   return shares
 }
 
+/** The shares into which Macs back up. */
+async function monitoredShares(
+  configuration: Configuration,
+  storage: ShareStorage,
+): Promise<MonitoredShare[]> {
+  const shares = servedShares(configuration).filter(({ timeMachine }) => timeMachine)
+  return Promise.all(
+    shares.map(async ({ name, path, staleAfterDays }) => {
+      return { name, fileSystem: await storage.open(path), staleAfterDays }
+    }),
+  )
+}
+
 function warnOfMissingFeatures(
   share: ShareConfiguration,
   fileSystem: FileSystem,
@@ -136,11 +154,15 @@ interface Parts {
   readonly listener: Listener
   readonly discovery: ServerDiscovery
   readonly durables: DurableHandleFile
+  readonly backups: BackupMonitor
+  readonly events: Events
 }
 
-function runningServer({ options, storage, server, listener, discovery, durables }: Parts): RunningServer {
+function runningServer(parts: Parts): RunningServer {
+  const { options, storage, server, listener, discovery, durables, backups, events } = parts
   let served = servedShares(options.configuration)
   return {
+    events,
     listeners: listener.addresses.map((address) => ({ protocol: 'smb', address })),
     announcements: () => discovery.announcements(),
     shares: () => served.map(({ name, path }) => ({ name, path: path ?? '' })),
@@ -148,10 +170,12 @@ function runningServer({ options, storage, server, listener, discovery, durables
       const shares = await makeShares(configuration, options, storage)
       server.shareList = shareList(shares)
       served = servedShares(configuration)
+      backups.follow(await monitoredShares(configuration, storage))
       discovery.update(configuration)
     },
     status: () => smbStatus(server),
     usage: () => usage(options, server, listener),
+    backups: () => backups.statuses(),
     closeSession: (id) => closeSessionById(server, id),
     closeFile: (id) => closeFileById(server, id),
     async close() {
@@ -163,6 +187,7 @@ function runningServer({ options, storage, server, listener, discovery, durables
       // What their clients may come back for is kept for the next run.
       server.durables.end(server)
       await Promise.all([suspendOpens(server), durables.close()])
+      await backups.close()
       await Promise.all([storage.close(), goodbye])
     },
   }

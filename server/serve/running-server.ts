@@ -3,8 +3,9 @@
 import type { LiveAccounts } from '../accounts/live.ts'
 import type { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration } from '../config/types.ts'
+import type { Events } from '../events.ts'
 import type { Logger } from '../logging/logger.ts'
-import type { ServerStatus, ServerUsage } from '../status/server-status.ts'
+import type { BackupStatus, ServerStatus, ServerUsage } from '../status/server-status.ts'
 
 export interface StartOptions {
   readonly configuration: Configuration
@@ -39,6 +40,8 @@ export interface RunningShare {
 
 /** A server that accepts clients. */
 export interface RunningServer {
+  /** What happens, for others to act on. */
+  readonly events: Events
   readonly listeners: readonly RunningListener[]
   /** How other hosts find it, at this moment. */
   announcements(): readonly RunningAnnouncement[]
@@ -48,6 +51,8 @@ export interface RunningServer {
   reload(configuration: Configuration): Promise<void>
   status(): ServerStatus
   usage(): ServerUsage
+  /** What the Macs that back up here have done. */
+  backups(): readonly BackupStatus[]
   /** @returns false when there is no such session */
   closeSession(id: string): boolean
   /** @returns false when there is no such open */

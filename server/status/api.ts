@@ -20,7 +20,11 @@ export interface StatusApiOptions {
 
 /** Builds the application; it can be called without a socket. */
 export function createStatusApi({ running, name, started, token }: StatusApiOptions): Hono {
-  const metrics = createMetrics({ usage: () => running.usage(), space: () => spaceOf(running) })
+  const metrics = createMetrics({
+    usage: () => running.usage(),
+    space: () => spaceOf(running),
+    backups: () => running.backups(),
+  })
   const app = new Hono()
   app.use(secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"] } }))
   app.use(async (context, next) => {

@@ -1,7 +1,7 @@
 /** Prometheus metrics, filled from the server's status when they are asked for. */
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { LimitStatus, ServerTotals, ServerUsage } from './server-status.ts'
+import type { BackupStatus, LimitStatus, ServerTotals, ServerUsage } from './server-status.ts'
 
 export interface ShareSpace {
   readonly name: string
@@ -14,6 +14,7 @@ export interface ShareSpace {
 export interface MetricsSource {
   usage(): ServerUsage
   space(): Promise<readonly ShareSpace[]>
+  backups(): readonly BackupStatus[]
 }
 
 const GAUGES: readonly [what: string, help: string][] = [
@@ -62,6 +63,7 @@ export function createMetrics(source: MetricsSource): Registry {
   }
   addLimits(source, registers)
   addSpace(source, registers)
+  addBackups(source, registers)
   return registry
 }
 
@@ -85,6 +87,31 @@ function addLimits(source: MetricsSource, registers: Registry[]): void {
       for (const { what, refused } of source.usage().limits) this.inc({ what }, refused)
     },
   })
+}
+
+/** Alert on the age, or on one of the last two being 1. */
+function addBackups(source: MetricsSource, registers: Registry[]): void {
+  const add = (name: string, help: string, read: (backup: BackupStatus) => number | undefined): void => {
+    new Gauge({
+      ...{ name, help, labelNames: ['share', 'mac', 'bundle'], registers },
+      collect() {
+        this.reset()
+        for (const backup of source.backups()) {
+          const { share, mac, bundle } = backup
+          const value = read(backup)
+          if (value !== undefined) this.set({ share, mac, bundle }, value)
+        }
+      },
+    })
+  }
+  const age = 'Seconds since the last completed backup of a Mac'
+  add('poolhouse_backup_age_seconds', age, (backup) => backup.secondsSinceCompleted)
+  add('poolhouse_backup_used_bytes', 'Bytes in use in the volume of its image', (backup) => backup.bytesUsed)
+  add('poolhouse_backup_running', 'A Mac writes to it', (backup) => Number(backup.running))
+  const stale = 'No backup was completed for stale_after_days'
+  add('poolhouse_backup_stale', stale, (backup) => Number(backup.stale))
+  const failed = 'The Mac found its backup damaged'
+  add('poolhouse_backup_verification_failed', failed, (backup) => Number(backup.verificationFailed))
 }
 
 function addSpace(source: MetricsSource, registers: Registry[]): void {

@@ -2,6 +2,7 @@
 
 import { html } from 'hono/html'
 import { formatSize } from '../config/sizes.ts'
+import { BACKUP_COLUMNS, backupRow } from './backup-lines.ts'
 import type { StatusReport } from './report.ts'
 
 const STYLE = `body{font:15px/1.4 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}
@@ -16,7 +17,7 @@ function table(title: string, head: readonly string[], rows: readonly (readonly 
 }
 
 export function renderPage(report: StatusReport) {
-  const { server, shares, sessions, opens, totals } = report
+  const { server, shares, backups, sessions, opens, totals } = report
   const size = (bytes: number | undefined): string => (bytes === undefined ? '' : formatSize(bytes))
   return html`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${server.name} - Poolhouse</title>
 <meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="10"><style>${STYLE}</style></head><body>
@@ -28,6 +29,7 @@ ${table(
   ['Name', 'Folder', 'Available', 'Size'],
   shares.map((share) => [share.name, share.path, size(share.availableBytes), size(share.totalBytes)]),
 )}
+${backups.length === 0 ? '' : table('Backups', BACKUP_COLUMNS, backups.map(backupRow))}
 ${table(
   'Sessions',
   ['Id', 'User', 'Address', 'Protocol', 'Since'],

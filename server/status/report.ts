@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises'
 import type { RunningServer } from '../serve/running-server.ts'
 import { packageVersion } from '../version.ts'
 import type { ShareSpace } from './metrics.ts'
-import type { ServerStatus } from './server-status.ts'
+import type { BackupStatus, ServerStatus } from './server-status.ts'
 
 export interface StatusReport extends ServerStatus {
   readonly server: {
@@ -16,6 +16,7 @@ export interface StatusReport extends ServerStatus {
     readonly listeners: readonly { readonly protocol: string; readonly address: string }[]
   }
   readonly shares: readonly ShareSpace[]
+  readonly backups: readonly BackupStatus[]
 }
 
 /** Asks for the space of every share's file system. */
@@ -51,6 +52,7 @@ export async function createReport(
       listeners: running.listeners,
     },
     shares: await spaceOf(running),
+    backups: running.backups(),
     ...running.status(),
   }
 }

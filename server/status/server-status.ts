@@ -57,6 +57,31 @@ export interface ServerStatus {
   readonly totals: ServerTotals
 }
 
+/** What one Mac's bundle in a Time Machine share says; undefined: it does not say so. */
+export interface BackupStatus {
+  readonly share: string
+  readonly mac: string
+  /** Its directory in the share. */
+  readonly bundle: string
+  readonly model: string | undefined
+  /** ISO 8601, by the Mac's clock; undefined: none was ever completed. */
+  readonly lastCompleted: string | undefined
+  readonly secondsSinceCompleted: number | undefined
+  /** By the last completed backup. */
+  readonly bytesCopied: number | undefined
+  /** In the image's volume. */
+  readonly bytesUsed: number | undefined
+  readonly imageBytes: number | undefined
+  /** A client has been writing to it lately. */
+  readonly running: boolean
+  /** The Mac found the image damaged, and will want to begin anew. */
+  readonly verificationFailed: boolean
+  /** No backup was completed for the days that the share allows. */
+  readonly stale: boolean
+  /** Files in it that could not be understood. */
+  readonly unreadable: readonly string[]
+}
+
 /** Something that clients make the server keep, and may not have any number of. */
 export interface LimitStatus {
   /** Such as `open_files`. */

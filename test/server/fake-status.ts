@@ -1,6 +1,6 @@
 /** A server's status with one of everything. */
 
-import type { ServerStatus, ServerUsage } from '../../server/status/server-status.ts'
+import type { BackupStatus, ServerStatus, ServerUsage } from '../../server/status/server-status.ts'
 
 const SINCE = '2026-11-01T10:00:00.000Z'
 
@@ -42,3 +42,11 @@ export const FAKE_USAGE: ServerUsage = {
   ],
   totals: FAKE_STATUS.totals,
 }
+
+export const FAKE_BACKUPS: readonly BackupStatus[] = [
+  {
+    ...{ share: 'backup', mac: "Anna's <Mac>", bundle: "Anna's <Mac>.sparsebundle", model: 'Mac14,2' },
+    ...{ lastCompleted: SINCE, secondsSinceCompleted: 900, bytesCopied: 4096, bytesUsed: 1 << 30 },
+    ...{ imageBytes: 2 ** 44, running: true, verificationFailed: false, stale: true, unreadable: [] },
+  },
+]

@@ -1,9 +1,10 @@
 /** The status listener's HTTP interface, called without a socket, and what the log lets through. */
 
 import t from 'tap'
+import { Events } from '../../server/events.ts'
 import { createLogger } from '../../server/logging/logger.ts'
 import { createStatusApi } from '../../server/status/api.ts'
-import { FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
+import { FAKE_BACKUPS, FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
 
 t.test('the status interface', async (t) => {
   const app = createStatusApi({
@@ -14,6 +15,8 @@ t.test('the status interface', async (t) => {
       reload: () => Promise.resolve(),
       status: () => FAKE_STATUS,
       usage: () => FAKE_USAGE,
+      backups: () => FAKE_BACKUPS,
+      events: new Events(() => undefined),
       closeSession: (id) => id === '17',
       closeFile: () => false,
       close: () => Promise.resolve(),
@@ -36,6 +39,8 @@ t.test('the status interface', async (t) => {
   t.match(metrics, /^poolhouse_read_bytes_total 1048576$/m)
   t.match(metrics, /^poolhouse_open_files 3$/m)
   t.match(metrics, /^poolhouse_watches 5$/m)
+  t.match(metrics, /^poolhouse_backup_age_seconds\{share="backup",mac="Anna's <Mac>",bundle=.*\} 900$/m)
+  t.match(metrics, /^poolhouse_backup_stale\{.*\} 1$/m)
   t.match(metrics, /^poolhouse_limit\{what="open_files"\} 12$/m)
   t.match(metrics, /^poolhouse_limit_used_ratio\{what="open_files"\} 0.25$/m)
   t.match(metrics, /^poolhouse_refused_by_limit_total\{what="open_files"\} 7$/m)
