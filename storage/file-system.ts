@@ -160,6 +160,13 @@ export type LocalChange =
   /** More happened than could be kept. */
   | { readonly kind: 'lost' }
 
+/** What Macs keep in the streams AFP_AfpInfo and AFP_Resource. */
+export interface MacMetadata {
+  readonly resourceForkBytes: number
+  /** 32 bytes, big-endian as on a Mac's disk; absent when there is no AFP_AfpInfo. */
+  readonly finderInfo?: Uint8Array
+}
+
 /** A name in a directory with what a listing shows of it. */
 export interface DirectoryEntry {
   /** As the client sees it. '.' and '..' come first. */
@@ -171,6 +178,10 @@ export interface DirectoryEntry {
   readonly linkTarget?: string
   /** The stored one, where ListRequest asks for it. */
   readonly securityDescriptor?: Buffer
+  /** Where ListRequest.details asks for them. */
+  readonly permissions?: Permissions
+  /** Likewise; absent when the entry has no named streams. */
+  readonly mac?: MacMetadata
 }
 
 export interface StreamEntry {
@@ -211,6 +222,8 @@ export interface ListRequest {
   readonly pattern: string
   /** Leave out what the identity cannot read (access-based enumeration), and tell the stored descriptors of the rest. */
   readonly hideUnreadable: boolean
+  /** Tell of each entry the permissions, the stored descriptor and what Macs keep with it, in the same trips. */
+  readonly details?: boolean
 }
 
 export interface RenameRequest {

@@ -3,6 +3,7 @@
 import type { DirectoryCursor, DirectoryEntry, FileStat } from '../file-system.ts'
 import { toNative } from '../names/sfm.ts'
 import { isShortName, shortNameOf } from '../names/short-name.ts'
+import type { Details } from './entry-details.ts'
 import { decodeStat, RECORD_BYTES, type Volume } from './stat-record.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -32,6 +33,8 @@ export class PosixCursor implements DirectoryCursor {
       const stat = decodeStat(records, index * RECORD_BYTES, this.#volume)
       const entry = entryOf(name, stat, page.targets.get(index))
       const descriptor = page.descriptors.get(index)
+      const details = page.details[index]
+      if (details !== undefined) return withDetails(entry, details, descriptor)
       return descriptor === undefined ? entry : { ...entry, securityDescriptor: Buffer.from(descriptor) }
     })
   }
@@ -41,6 +44,18 @@ export class PosixCursor implements DirectoryCursor {
     this.#isClosed = true
     this.#forget()
     await this.#workers.run(this.#key, 'endListing', this.#id)
+  }
+}
+
+function withDetails(
+  { name, shortName, stat }: DirectoryEntry,
+  { permissions, mac }: Details,
+  descriptor: Uint8Array | undefined,
+): DirectoryEntry {
+  return {
+    ...{ name, shortName, stat, permissions },
+    ...(mac !== undefined && { mac }),
+    ...(descriptor !== undefined && { securityDescriptor: Buffer.from(descriptor) }),
   }
 }
 

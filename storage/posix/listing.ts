@@ -9,6 +9,7 @@ import { shortNameOf } from '../names/short-name.ts'
 import { eachName } from './directory-read.ts'
 import { decodeName, wellFormed } from './disk-name.ts'
 import { diskPathOf, linkTextOf } from './entries.ts'
+import { type Details, type DirectoryRights, detailsOf, directoryRights } from './entry-details.ts'
 import { check } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
@@ -27,7 +28,7 @@ import {
 import { openDirectoryExact } from './resolve.ts'
 import { joinPath, shareOf } from './share.ts'
 import { clientName, type Share, splitPath } from './share-type.ts'
-import { RECORD_BYTES, typeOf } from './stat-record.ts'
+import { newRecord, RECORD_BYTES, typeOf } from './stat-record.ts'
 import { type EntryPath, insideDirectory } from './thread-directory.ts'
 import type { XattrPlace } from './xattr.ts'
 
@@ -43,6 +44,8 @@ interface Cursor {
   readonly posixNames: boolean
   /** Without search permission names can be listed, but nothing be learned of them. */
   readonly searchable: boolean
+  /** Where details of the entries are asked for. */
+  readonly rights: DirectoryRights | undefined
   /** '.' and '..', as far as they matched and were not given yet. */
   readonly dots: string[]
   names: Buffer
@@ -55,7 +58,7 @@ let lastCursor = 0
 
 /** Reads the names that match. Returns the cursor's id. */
 export function beginListing(job: ListRequest & { node: NodeReference }): number {
-  const { node, pattern, hideUnreadable, posixNames = false } = job
+  const { node, pattern, hideUnreadable, posixNames = false, details = false } = job
   const share = shareOf(node.share)
   const matches = compile(pattern)
   // An expression without wildcards may also be a short name.
@@ -67,6 +70,7 @@ export function beginListing(job: ListRequest & { node: NodeReference }): number
       directory,
       hideUnreadable,
       posixNames,
+      rights: details ? rightsIn(directory, node) : undefined,
       searchable: mayAccess(directory, constants.X_OK),
       dots: ['.', '..'].filter(matches),
       names: Buffer.allocUnsafe(INITIAL_BYTES),
@@ -88,6 +92,12 @@ export function beginListing(job: ListRequest & { node: NodeReference }): number
     cursors.set(++lastCursor, cursor)
     return lastCursor
   })
+}
+
+function rightsIn(directory: number, { identity }: NodeReference): DirectoryRights {
+  const record = newRecord()
+  check(statOf(directory, record), 'statx')
+  return directoryRights(directory, record, identity)
 }
 
 function shownName(share: Share, diskName: string, posixNames: boolean): string {
@@ -122,6 +132,8 @@ export interface Page {
   readonly targets: ReadonlyMap<number, string>
   /** Stored security descriptors, by index, where `hideUnreadable` asks for them. */
   readonly descriptors: ReadonlyMap<number, Uint8Array>
+  /** One for each name, where ListRequest.details asks for them; undefined for links that are shown as such. */
+  readonly details: readonly (Details | undefined)[]
   readonly done: boolean
 }
 
@@ -156,6 +168,7 @@ class PageWriter {
   readonly #records: Buffer<ArrayBuffer>
   readonly #targets = new Map<number, string>()
   readonly #descriptors = new Map<number, Uint8Array>()
+  readonly #details: (Details | undefined)[] = []
   #path: string | undefined
 
   constructor(share: Share, cursor: Cursor, capacity: number) {
@@ -184,7 +197,7 @@ class PageWriter {
       this.#describeLink(name, record)
     } else {
       const place: XattrPlace = { kind: 'entry', path: pathOf(name) }
-      this.#addMetadata(place, record)
+      this.#addMetadata(place, record, name)
     }
     this.#names.push(shownName(this.#share, name, this.#cursor.posixNames))
   }
@@ -196,20 +209,25 @@ class PageWriter {
       records: this.#records.subarray(0, bytes),
       targets: this.#targets,
       descriptors: this.#descriptors,
+      details: this.#details,
       done,
     }
   }
 
-  #addMetadata(place: XattrPlace, record: Buffer): void {
-    const descriptor = addMetadata(place, record, this.#cursor.hideUnreadable)
+  #addMetadata(place: XattrPlace, record: Buffer, name: string): void {
+    const { hideUnreadable, rights, node, directory } = this.#cursor
+    const descriptor = addMetadata(place, record, hideUnreadable || rights !== undefined)
     if (descriptor !== undefined) this.#descriptors.set(this.#names.length, descriptor)
+    if (rights === undefined) return
+    const within = { identity: node.identity, rights, directory, name }
+    this.#details[this.#names.length] = detailsOf(place, record, within)
   }
 
   /** '..' of the root is the root: nothing above it is shown. */
   #describeDots(name: string, record: Buffer): void {
     const path = diskPathOf(this.#share, this.#cursor.directory)
     const fd = openDirectoryExact(this.#share, name === '.' ? path : splitPath(path).parent)
-    this.#describe(fd, record)
+    this.#describe(fd, record, name)
   }
 
   /** A link is shown as what it leads to, as long as that is in the share. */
@@ -223,17 +241,17 @@ class PageWriter {
     const { identity } = this.#cursor.node
     const fd = actAs(identity, () => openBeneath(this.#share.root, path, O_PATH))
     if (fd >= 0) {
-      this.#describe(fd, record)
+      this.#describe(fd, record, name)
       return
     }
     this.#targets.set(this.#names.length, linkTextOf(this.#cursor.directory, name))
   }
 
-  #describe(fd: number, record: Buffer): void {
+  #describe(fd: number, record: Buffer, name: string): void {
     try {
       check(statOf(fd, record), 'statx')
       const place: XattrPlace = { kind: 'path-only', fd }
-      asServer(() => this.#addMetadata(place, record))
+      asServer(() => this.#addMetadata(place, record, name))
     } finally {
       close(fd)
     }

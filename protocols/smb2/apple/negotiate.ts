@@ -15,7 +15,7 @@ import type { ServerSettings } from '../state/server.ts'
  * Left out: NFS_ACE, since a mode that a Mac sets would undo what the share's masks and descriptors say; HIFI, which is
  * for shares that are disk images.
  */
-const SERVER_CAPABILITIES = AaplCapability.OSX_COPYFILE | AaplCapability.UNIX_BASED
+const SERVER_CAPABILITIES = AaplCapability.UNIX_BASED
 
 /**
  * FULL_SYNC on every share: a full sync is what FLUSH does here in any case, and without the capability programs on the

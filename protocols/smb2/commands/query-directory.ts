@@ -1,6 +1,7 @@
 /** MS-SMB2 3.3.5.18: receiving a QUERY_DIRECTORY Request. */
 
 import type { DirectoryEntry, FileStat } from '../../../storage/file-system.ts'
+import { type MacViewer, macEntryOf } from '../apple/directory-entry.ts'
 import { type CommandContext, command } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
 import {
@@ -61,17 +62,23 @@ function runQueryDirectory(
 }
 
 async function list(
-  { open, server, treeConnect }: CommandContext,
+  context: CommandContext,
   request: QueryDirectoryRequest,
 ): Promise<Outcome<QueryDirectoryResponse>> {
-  const enumeration = await enumerationFor(open, request)
+  const { open, server, treeConnect, connection } = context
+  const isMacs =
+    connection.aapl.readDirAttr && request.fileInformationClass === FileInformationClass.IdBothDirectory
+  const enumeration = await enumerationFor(open, request, isMacs)
   const limitBytes = Math.min(request.outputBufferLength, LONGEST_ANSWER_BYTES)
   const writer = new DirectoryListWriter(request.fileInformationClass, limitBytes)
   const single = (request.flags & QueryDirectoryFlag.RETURN_SINGLE_ENTRY) !== 0
   const { share, admission } = treeConnect
   const posix = request.fileInformationClass === FileInformationClass.Posix
   const shows = share.hideUnreadable ? readableBy(tokenOf(server, admission)) : showsAll
-  const isFull = await fill(server, enumeration, writer, { share, shows, single, limitBytes, posix })
+  const isFull = await fill(server, enumeration, writer, {
+    ...{ share, shows, single, limitBytes, posix },
+    mac: isMacs ? viewerOf(context, enumeration) : undefined,
+  })
   if (writer.count === 0) {
     // 3.3.5.18: an entry that does not fit at all; or nothing (more) matches.
     if (isFull) return fail(Status.BUFFER_OVERFLOW)
@@ -82,7 +89,11 @@ async function list(
 }
 
 /** The listing in progress, or a new one when there is none or the client wants to begin again. */
-async function enumerationFor(open: Open, request: QueryDirectoryRequest): Promise<Enumeration> {
+async function enumerationFor(
+  open: Open,
+  request: QueryDirectoryRequest,
+  isMacs: boolean,
+): Promise<Enumeration> {
   const { RESTART_SCANS, REOPEN } = QueryDirectoryFlag
   const restart = (request.flags & (RESTART_SCANS | REOPEN)) !== 0
   const current = open.enumeration
@@ -91,12 +102,15 @@ async function enumerationFor(open: Open, request: QueryDirectoryRequest): Promi
   open.enumeration = undefined
   // 3.3.5.18: the pattern of the first request holds until the scan begins anew with another.
   const searchPattern = request.fileName !== '' ? request.fileName : (current?.searchPattern ?? '*')
-  const cursor = await open.file.handle.list({
+  const { handle } = open.file
+  const cursor = await handle.list({
     pattern: searchPattern,
     hideUnreadable: open.share.hideUnreadable,
     posixNames: open.posix,
+    details: isMacs,
   })
-  const enumeration = { cursor, searchPattern, pending: [], next: 0, answered: false }
+  const descriptor = isMacs ? await handle.securityDescriptor() : undefined
+  const enumeration = { cursor, searchPattern, descriptor, pending: [], next: 0, answered: false }
   open.enumeration = enumeration
   return enumeration
 }
@@ -110,6 +124,20 @@ function readableBy(token: Token): Filter {
   return ({ securityDescriptor }) => securityDescriptor === undefined || isReadable(securityDescriptor, token)
 }
 
+/** Apple's readdirattr: as whom the Mac's user sees the entries. */
+function viewerOf(
+  { server, connection, treeConnect }: CommandContext,
+  { descriptor }: Enumeration,
+): MacViewer {
+  let token: Token | undefined
+  return {
+    listing: connection.aapl,
+    token: () => (token ??= tokenOf(server, treeConnect.admission)),
+    shareAccess: treeConnect.maximalAccess,
+    parentDescriptor: descriptor,
+  }
+}
+
 interface Filling {
   readonly share: Share
   readonly shows: Filter
@@ -117,6 +145,8 @@ interface Filling {
   readonly limitBytes: number
   /** With what FileInformationClass.Posix says. */
   readonly posix: boolean
+  /** With what Macs want to see. */
+  readonly mac: MacViewer | undefined
 }
 
 /** Writes entries until the buffer is full or there are no more. @returns whether an entry was left over */
@@ -124,14 +154,15 @@ async function fill(
   server: Server,
   enumeration: Enumeration,
   writer: DirectoryListWriter,
-  { share, shows, single, limitBytes, posix }: Filling,
+  { share, shows, single, limitBytes, posix, mac }: Filling,
 ): Promise<boolean> {
   const now = server.environment.now()
   for (;;) {
     while (enumeration.next < enumeration.pending.length) {
       const entry = enumeration.pending[enumeration.next] as DirectoryEntry
       const stat = server.nodes.shown(entry.stat, now)
-      const listed = listEntryOf(entry, stat, share)
+      const plain = listEntryOf(entry, stat, share)
+      const listed = mac === undefined ? plain : macEntryOf(plain, entry, stat, mac)
       if (!writer.add(posix ? { ...listed, posix: posixFactsOf(stat) } : listed)) return true
       enumeration.next++
       if (single) return false

@@ -18,6 +18,8 @@ import type { Watch } from './watch.ts'
 export interface Enumeration {
   readonly cursor: DirectoryCursor
   readonly searchPattern: string
+  /** The directory's own, where its entries' rights are shown. */
+  readonly descriptor: Buffer | undefined
   /** Entries fetched and not sent yet. */
   pending: readonly DirectoryEntry[]
   /** Position in `pending`. */

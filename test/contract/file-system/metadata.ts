@@ -199,4 +199,14 @@ async function inheritance(lab: Lab, above: Buffer): Promise<void> {
   t.same(shown.find(({ name }) => name === 'new')?.securityDescriptor, own, 'listed where it decides')
   t.equal(shown.find(({ name }) => name === 'plain')?.securityDescriptor, undefined)
   t.ok((await lab.list('d')).every((entry) => entry.securityDescriptor === undefined))
+  const fork = await lab.open('d/plain', { stream: 'AFP_Resource', disposition: 'create', write: true })
+  await fork.handle.write(Buffer.alloc(5), 0)
+  const detailed = await lab.list('d', { details: true })
+  const detailsOf = (wanted: string) => detailed.find(({ name }) => name === wanted)
+  t.match(detailsOf('plain'), { mac: { resourceForkBytes: 5 }, permissions: { read: true, remove: true } })
+  t.same(detailsOf('new')?.securityDescriptor, own)
+  t.ok(
+    detailed.every(({ permissions }) => permissions !== undefined),
+    'of the directory itself too',
+  )
 }

@@ -26,9 +26,9 @@ const { DIRECTORY_FILE, DELETE_ON_CLOSE } = CreateOption
 
 /** command 1, reserved, bitmap 7, client capabilities 0x3F. */
 const AAPL_QUERY = Buffer.from('0100000000000000' + '0700000000000000' + '3f00000000000000', 'hex')
-/** READ_DIR_ATTR_V2, OSX_COPYFILE, UNIX_BASED; FULL_SYNC; 4 bytes of padding, 32 bytes of model. */
+/** READ_DIR_ATTR_V2, UNIX_BASED; FULL_SYNC; 4 bytes of padding, 32 bytes of model. */
 const AAPL_REPLY = Buffer.concat([
-  Buffer.from('0100000000000000' + '0700000000000000' + '1600000000000000' + '0400000000000000', 'hex'),
+  Buffer.from('0100000000000000' + '0700000000000000' + '1400000000000000' + '0400000000000000', 'hex'),
   Buffer.from('0000000020000000', 'hex'),
   Buffer.from('TimeCapsule8,119', 'utf16le'),
 ])
@@ -46,7 +46,7 @@ async function mountMac(sim: SimServer, address = 'mac'): Promise<SimClient> {
 t.test('the create context', async (t) => {
   t.same(encodeAaplServerQuery({ queryBitmap: 7n, clientCapabilities: 0x3fn }), AAPL_QUERY)
   t.same(decodeAaplServerReply(AAPL_REPLY), {
-    serverCapabilities: 0x16,
+    serverCapabilities: 0x14,
     volumeCapabilities: 0x04,
     model: 'TimeCapsule8,119',
   })
@@ -76,7 +76,7 @@ scene('AAPL is answered when it is asked for, and only then', async (t, { sim, a
     createContexts: [{ name: 'AAPL', data: encodeAaplServerQuery(old) }],
   })
   const first = decodeAaplServerReply(fourth.response?.createContexts[0]?.data ?? Buffer.alloc(0))
-  t.same(first, { serverCapabilities: 0x07 }, 'a client without the second version gets the first')
+  t.same(first, { serverCapabilities: 0x05 }, 'a client without the second version gets the first')
   const resolve = Buffer.from('0200000000000000' + '0700000000000000', 'hex')
   const fifth = await anna.create({ ...ROOT, createContexts: [{ name: 'AAPL', data: resolve }] })
   t.same(fifth.response?.createContexts, [], 'ids are not resolved, as the volume says')
@@ -233,4 +233,57 @@ scene('a Mac deletes what another has open', async (t, { sim, anna }) => {
   t.equal(await attempt(mac, band), hex(DELETE_PENDING), "a Windows client's handle keeps it")
   await anna.close(ofWindows.fileId)
   t.equal(await attempt(mac, { ...band, createDisposition: OPEN }), hex(OBJECT_NAME_NOT_FOUND))
+})
+
+/** AFP_AfpInfo: signature, version, reserved, backup time, FinderInfo, ProDOS, padding: 60 bytes. */
+const AFP_INFO = Buffer.concat([
+  Buffer.from('41465000' + '00000100' + '00000000' + '00000080', 'hex'),
+  Buffer.from('TEXTttxt', 'latin1'),
+  // Flags (a custom icon), location and folder; document id, date added, extended flags, reserved, generation.
+  Buffer.from('0400' + '000000000000' + '00000000' + '2a2b2c2d' + '8001' + '000000000000', 'hex'),
+  Buffer.alloc(12),
+])
+
+scene('a listing as a Mac reads it', async (t, { sim, anna }) => {
+  const mac = await mountMac(sim)
+  t.equal(AFP_INFO.length, 60)
+  await make(mac, 'd', DIRECTORY_FILE)
+  await make(mac, 'd\\sub', DIRECTORY_FILE)
+  await make(mac, 'd\\plain')
+  for (const [name, data] of [
+    ['d\\rich:AFP_AfpInfo', AFP_INFO],
+    ['d\\rich:AFP_Resource', Buffer.alloc(286)],
+  ] as const) {
+    const { fileId } = await mac.create({ name })
+    await mac.write(fileId, data)
+    await mac.close(fileId)
+  }
+  const folder = { name: 'd', createOptions: DIRECTORY_FILE, desiredAccess: FileAccess.READ_DATA }
+  const entriesFor = async (client: SimClient) => {
+    const { fileId } = await client.create(folder)
+    const { output, names } = await client.list(fileId)
+    await client.close(fileId)
+    const found = new Map<string, Buffer>()
+    for (let at = 0, index = 0; index < names.length; index++) {
+      found.set(names[index] ?? '', output.subarray(at))
+      at += output.readUInt32LE(at)
+    }
+    return (name: string): Buffer => found.get(name) ?? Buffer.alloc(0)
+  }
+  const entry = await entriesFor(mac)
+  t.equal(entry('plain').readUInt32LE(64), 0x1f01ff, 'maximal access, in specific rights')
+  t.equal(entry('plain').readUInt16LE(68), 1, 'no xattrs')
+  t.equal(entry('plain').readBigUInt64LE(70), 0n)
+  t.equal(entry('plain').readUInt16LE(94).toString(8), '100644')
+  t.equal(entry('sub').readUInt16LE(94).toString(8), '40755')
+  t.not(entry('plain').readBigUInt64LE(96), 0n, 'a file id')
+  const made = entry('plain').readBigUInt64LE(8) / 10_000_000n - 11_644_473_600n - 946_684_800n
+  t.equal(BigInt(entry('plain').readInt32BE(90)), made, 'added when it was made')
+  t.equal(entry('rich').readUInt16LE(68), 0)
+  t.equal(entry('rich').readBigUInt64LE(70), 286n, 'length of the resource fork')
+  t.equal(entry('rich').toString('latin1', 78, 86), 'TEXTttxt')
+  t.equal(entry('rich').toString('hex', 86, 94), '040080012a2b2c2d')
+  const plain = await entriesFor(anna)
+  t.equal(plain('plain').readUInt32LE(64), 0, 'others see sizes of EAs')
+  t.equal(plain('plain').readUInt16LE(94), 0)
 })
