@@ -27,6 +27,8 @@ export type StorageErrorCode =
   | 'quota-exceeded'
   | 'file-too-large'
   | 'stream-too-large'
+  /** An extended attribute, or all of a file together. */
+  | 'ea-too-large'
   | 'too-many-open-files'
   | 'busy'
   | 'not-supported'

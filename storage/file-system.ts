@@ -149,7 +149,7 @@ export interface AttributeChanges {
   readonly gid?: number
 }
 
-/** What happened to an entry of a watched directory, by whomever: names as clients see them. */
+/** What happened to an entry of a watched directory, by whomever: names as clients see them, with '/' where it is deeper. */
 export type LocalChange =
   | {
       readonly kind: 'added' | 'removed' | 'written' | 'attributes'
@@ -159,6 +159,8 @@ export type LocalChange =
   | { readonly kind: 'renamed'; readonly name: string; readonly to: string; readonly isDirectory: boolean }
   /** More happened than could be kept. */
   | { readonly kind: 'lost' }
+  /** Some directories below are not watched: too many. */
+  | { readonly kind: 'incomplete' }
 
 /** What Macs keep in the streams AFP_AfpInfo and AFP_Resource. */
 export interface MacMetadata {
@@ -280,11 +282,15 @@ export interface FileHandle {
   makeLink(target: string): Promise<void>
   list(request: ListRequest): Promise<DirectoryCursor>
   /**
-   * Reports what happens to the entries of this directory (not deeper), also what the handles of this file system do
-   * themselves, which may come twice or somewhat later: the caller knows its own.
+   * Reports what happens to the entries of this directory, also what the handles of this file system do themselves,
+   * which may come twice or somewhat later: the caller knows its own.
+   * @param recursive also deeper, as soon as the directories below have been looked through
    * @returns how to stop; undefined where changes cannot be watched, or not of so many directories
    */
-  watch(listener: (change: LocalChange) => void): Promise<(() => Promise<void>) | undefined>
+  watch(
+    listener: (change: LocalChange) => void,
+    recursive: boolean,
+  ): Promise<(() => Promise<void>) | undefined>
   /** Moves the entry; for a stream, renames the stream. Returns the path as stored. */
   rename(request: RenameRequest): Promise<string>
   /** Adds a second name (hard link). */

@@ -25,7 +25,9 @@ const STATUS_OF: Record<StorageErrorCode, NtStatus> = {
   // macos.md section 7: a Mac takes QUOTA_EXCEEDED for a missing permission.
   'quota-exceeded': Status.DISK_FULL,
   'file-too-large': Status.DISK_FULL,
+  // MS-FSA knows no limit of named streams: 2.1.5.4 has this one status for data that finds no room, and so have clients.
   'stream-too-large': Status.DISK_FULL,
+  'ea-too-large': Status.EA_TOO_LARGE,
   'too-many-open-files': Status.TOO_MANY_OPENED_FILES,
   busy: Status.SHARING_VIOLATION,
   'not-supported': Status.NOT_SUPPORTED,

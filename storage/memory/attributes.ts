@@ -62,6 +62,9 @@ export function overwriteNode(volume: Volume, node: MemoryNode, dosAttributes: n
   if (volume.features.extendedAttributes) node.dosAttributes = dosAttributes
 }
 
+/** Of one file's values together, as on NTFS. */
+const MAXIMUM_EA_BYTES = 65_536
+
 /** MS-FSA 2.1.5.14.5: EA names are found without regard to case; an empty value removes. All or nothing. */
 export function setExtendedAttributes(
   volume: Volume,
@@ -71,14 +74,17 @@ export function setExtendedAttributes(
 ): void {
   demand(allows(node, identity, Access.write), 'access-denied')
   for (const { name } of attributes) demand(xattrOfEa(name) !== undefined, 'access-denied')
+  const all = new Map(node.extendedAttributes)
   for (const { name, value } of attributes) {
     const key = foldKey(name)
-    if (value.length === 0) node.extendedAttributes.delete(key)
-    else {
-      const kept = node.extendedAttributes.get(key)?.name ?? name
-      node.extendedAttributes.set(key, { name: kept, value: Buffer.from(value) })
-    }
+    if (value.length === 0) all.delete(key)
+    else all.set(key, { name: all.get(key)?.name ?? name, value: Buffer.from(value) })
   }
+  let bytes = 0
+  for (const { value } of all.values()) bytes += value.length
+  demand(bytes <= MAXIMUM_EA_BYTES, 'ea-too-large')
+  node.extendedAttributes.clear()
+  for (const [key, attribute] of all) node.extendedAttributes.set(key, attribute)
   volume.touchMetadata(node)
 }
 

@@ -2,6 +2,7 @@
 
 import { StorageError, UnheededError } from '../errors.ts'
 import type { Features, FileSystem, LocalChange, Nanoseconds } from '../file-system.ts'
+import { withPrefix } from '../local-change.ts'
 import { MAXIMUM_NAME_UNITS } from '../names/valid.ts'
 import { Faults } from './faults.ts'
 import { openOn } from './open.ts'
@@ -56,8 +57,14 @@ export function createMemoryFileSystem(options: MemoryFileSystemOptions = {}): M
     volumeId: volume.volumeId,
     faults: volume.faults,
     reportLocal(path, change) {
-      for (const { directory, listener } of volume.watches) {
-        if (directory.entry !== undefined && pathOf(directory.entry) === path) listener(change)
+      for (const { directory, listener, recursive } of volume.watches) {
+        if (directory.entry === undefined) continue
+        const watched = pathOf(directory.entry)
+        if (watched === path) listener(change)
+        else if (recursive && watched === '') listener(withPrefix(change, `${path}/`))
+        else if (recursive && path.startsWith(`${watched}/`)) {
+          listener(withPrefix(change, `${path.slice(watched.length + 1)}/`))
+        }
       }
     },
     async open(request) {

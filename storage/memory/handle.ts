@@ -224,10 +224,13 @@ export class MemoryHandle implements FileHandle {
     })
   }
 
-  async watch(listener: (change: LocalChange) => void): Promise<(() => Promise<void>) | undefined> {
+  async watch(
+    listener: (change: LocalChange) => void,
+    recursive: boolean,
+  ): Promise<(() => Promise<void>) | undefined> {
     return await this.#run('watch', () => {
       demand(this.#node.directory !== undefined && this.#stream === undefined, 'not-directory')
-      return this.#volume.watch(this.#node, listener)
+      return this.#volume.watch({ directory: this.#node, listener, recursive })
     })
   }
 

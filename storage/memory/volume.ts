@@ -26,6 +26,8 @@ export interface VolumeSettings {
 export interface DirectoryWatch {
   readonly directory: MemoryNode
   readonly listener: (change: LocalChange) => void
+  /** Told of what is below, too. */
+  readonly recursive: boolean
 }
 
 const ROOT_MODE = 0o755
@@ -58,8 +60,7 @@ export class Volume implements VolumeSettings {
   }
 
   /** Listens to what a test says that others did in a directory. */
-  watch(directory: MemoryNode, listener: (change: LocalChange) => void): () => Promise<void> {
-    const watch = { directory, listener }
+  watch(watch: DirectoryWatch): () => Promise<void> {
     this.watches.add(watch)
     return async () => {
       this.watches.delete(watch)

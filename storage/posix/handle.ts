@@ -268,15 +268,18 @@ export class PosixHandle implements FileHandle {
     })
   }
 
-  async watch(listener: (change: LocalChange) => void): Promise<(() => Promise<void>) | undefined> {
+  async watch(
+    listener: (change: LocalChange) => void,
+    recursive: boolean,
+  ): Promise<(() => Promise<void>) | undefined> {
     const { clientName, localChanges } = this.#context
-    return await this.#use(() =>
-      localChanges.watch(this.#node, (change) => {
-        if (change.kind === 'lost') listener(change)
-        else if (change.kind !== 'renamed') listener({ ...change, name: clientName(change.name) })
-        else listener({ ...change, name: clientName(change.name), to: clientName(change.to) })
-      }),
-    )
+    const named = (path: string): string => path.split('/').map(clientName).join('/')
+    const tell = (change: LocalChange): void => {
+      if (change.kind === 'lost' || change.kind === 'incomplete') listener(change)
+      else if (change.kind !== 'renamed') listener({ ...change, name: named(change.name) })
+      else listener({ ...change, name: named(change.name), to: named(change.to) })
+    }
+    return await this.#use(() => localChanges.watch(this.#node, { tell, recursive }))
   }
 
   async rename(request: RenameRequest): Promise<string> {

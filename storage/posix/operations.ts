@@ -52,7 +52,9 @@ export const operations = {
   endListing: listing.endListing,
   beginInotify: inotify.beginInotify,
   watchDirectory: inotify.watchDirectory,
-  unwatchDirectory: inotify.unwatchDirectory,
+  beginTree: inotify.beginTree,
+  watchFolders: inotify.watchFolders,
+  unwatchDirectories: inotify.unwatchDirectories,
   /** Directories this worker has read from beginning to end for its index; for tests. */
   scans: () => indexes.scans,
 } as const

@@ -95,11 +95,15 @@ function writeStreamValue(node: Node, xattr: string, data: Buffer): void {
     try {
       writeXattr(placeOf(node), xattr, encodeStream(data))
     } catch (error) {
-      // Some file systems say "no space" when an inode cannot hold more attributes.
-      const isFull = error instanceof StorageError && error.code === 'disk-full' && freeBytes(node.fd) > 0
-      throw isFull ? new StorageError('stream-too-large', error.message) : error
+      throw isTooLarge(node, error) ? new StorageError('stream-too-large', error.message) : error
     }
   })
+}
+
+/** Some file systems say "no space" when an inode cannot hold more attributes. */
+function isTooLarge(node: Node, error: unknown): error is StorageError {
+  if (!(error instanceof StorageError)) return false
+  return error.code === 'stream-too-large' || (error.code === 'disk-full' && freeBytes(node.fd) > 0)
 }
 
 /** Size of the stream, for a stat. */
@@ -196,7 +200,10 @@ export function listEas(node: NodeReference): readonly ExtendedAttribute[] {
   return asServer(() => readEas(placeOf(node)))
 }
 
-/** Sets EAs, whose names are compared without case; an empty value removes. */
+/**
+ * Sets EAs, whose names are compared without case; an empty value removes.
+ * @throws StorageError 'ea-too-large' when the file system does not take so much; what came before is set
+ */
 export function setEas(job: {
   node: NodeReference
   attributes: readonly { readonly name: string; readonly value: Uint8Array }[]
@@ -215,7 +222,15 @@ export function setEas(job: {
     for (const { xattr, value } of changes) {
       const name = stored.get(xattr.toLowerCase()) ?? xattr
       if (value.length === 0) removeXattr(place, name)
-      else writeXattr(place, name, value)
+      else writeEa(job.node, place, name, value)
     }
   })
+}
+
+function writeEa(node: Node, place: XattrPlace, name: string, value: Buffer): void {
+  try {
+    writeXattr(place, name, value)
+  } catch (error) {
+    throw isTooLarge(node, error) ? new StorageError('ea-too-large', error.message) : error
+  }
 }

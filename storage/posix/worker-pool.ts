@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads'
 import { StorageError } from '../errors.ts'
 import type { JobMessage, ReplyMessage } from './jobs.ts'
-import { LocalChanges } from './local-changes.ts'
+import { LocalChanges, type LocalChangesOptions } from './local-changes.ts'
 import type { Operations } from './operations.ts'
 import type { Share } from './share-type.ts'
 import { workerUrl } from './worker-url.ts'
@@ -28,10 +28,11 @@ export class WorkerPool {
   readonly #threads: Thread[]
   readonly #shares = new Map<number, Share>()
   /** What others change in directories that are watched. */
-  readonly localChanges = new LocalChanges(this)
+  readonly localChanges: LocalChanges
   #lastShare = 0
 
-  constructor(size: number) {
+  constructor(size: number, options: LocalChangesOptions) {
+    this.localChanges = new LocalChanges(this, options)
     this.#threads = Array.from({ length: size }, () => new Thread(this.#shares))
   }
 
@@ -139,8 +140,8 @@ class Thread {
 }
 
 /** @param options.size threads, 1 to 64 */
-export function createWorkerPool(options: { readonly size?: number } = {}): WorkerPool {
+export function createWorkerPool(options: { readonly size?: number } & LocalChangesOptions = {}): WorkerPool {
   const size = options.size ?? DEFAULT_WORKERS
   if (!Number.isInteger(size) || size < 1 || size > MAXIMUM_WORKERS) throw new RangeError(`${size} workers`)
-  return new WorkerPool(size)
+  return new WorkerPool(size, options)
 }

@@ -11,14 +11,9 @@ import type { Watch } from '../state/watch.ts'
 /** Begins to listen; the end of the open ends it. Without it changes through this server are still told. */
 export async function listenLocally(server: Server, open: Open, watch: Watch): Promise<void> {
   try {
-    const stop = await open.file.handle.watch((change) => report(server, watch, change))
+    const stop = await open.file.handle.watch((change) => report(server, watch, change), watch.recursive)
     if (stop === undefined) {
-      server.changes.missLocal(() =>
-        server.log(
-          'warn',
-          'some watched folders do not show what local processes change: too many, or not possible',
-        ),
-      )
+      saySomeAreMissed(server)
       return
     }
     const end = (): void => {
@@ -32,15 +27,28 @@ export async function listenLocally(server: Server, open: Open, watch: Watch): P
   }
 }
 
+function saySomeAreMissed(server: Server): void {
+  server.changes.missLocal(() =>
+    server.log(
+      'warn',
+      'some watched folders do not show what local processes change: too many, or not possible',
+    ),
+  )
+}
+
 function report(server: Server, watch: Watch, change: LocalChange): void {
   if (change.kind === 'lost') watch.overflow()
+  else if (change.kind === 'incomplete') saySomeAreMissed(server)
   else server.changes.report(watch, changesOf(watch.path, change))
 }
 
 /** chmod, utimes and setfattr come as one. */
 const ATTRIBUTES = NotifyFilter.ATTRIBUTES | NotifyFilter.LAST_WRITE | NotifyFilter.SECURITY | NotifyFilter.EA
 
-function changesOf(directory: string, change: Exclude<LocalChange, { kind: 'lost' }>): readonly Change[] {
+function changesOf(
+  directory: string,
+  change: Exclude<LocalChange, { kind: 'lost' | 'incomplete' }>,
+): readonly Change[] {
   const at = (name: string): string => (directory === '' ? name : `${directory}/${name}`)
   const path = at(change.name)
   const filter = nameFilter(change.isDirectory)

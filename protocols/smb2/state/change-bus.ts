@@ -83,7 +83,7 @@ export class ChangeBus {
     if (tree === undefined) return
     const told = new Set<Watch>()
     for (const change of changes) {
-      if (tree.directories.has(parentOf(change.path))) noteOwn(tree, change, this.#now())
+      if (isWatched(tree, change.path)) noteOwn(tree, change, this.#now())
       deliver(tree, change, told)
     }
     for (const watch of told) watch.wake()
@@ -92,8 +92,7 @@ export class ChangeBus {
   /** An open that could write ends, which the disk reports though those who watch need not be told of it. */
   touched(root: object, path: string): void {
     const tree = this.#trees.get(root)
-    if (tree?.directories.has(parentOf(path)) === true)
-      tree.own.note(path, NotifyAction.MODIFIED, this.#now())
+    if (tree !== undefined && isWatched(tree, path)) tree.own.note(path, NotifyAction.MODIFIED, this.#now())
   }
 
   /** A watch does not learn what others do on the disk; says so the first time. */
@@ -102,14 +101,14 @@ export class ChangeBus {
     this.#saidMiss = true
   }
 
-  /** Tells one watch what the disk reports of its directory, unless it was done through this server. */
+  /** Tells one watch what the disk reports of what is below, unless it was done through this server. */
   report(watch: Watch, changes: readonly Change[]): void {
     const own = this.#trees.get(watch.root)?.own
     const now = this.#now()
     if (own === undefined || changes.some(({ path, action }) => own.includes(path, action, now))) return
     for (const change of changes) {
       const action = actionFor(change, watch.filter)
-      if (action !== undefined) watch.keep(action, change.path.slice(change.path.lastIndexOf('/') + 1))
+      if (action !== undefined) watch.keep(action, nameBelow(watch.path, change.path))
     }
     watch.wake()
   }
@@ -133,6 +132,15 @@ export class ChangeBus {
   deleting(root: object, path: string): void {
     for (const watch of [...(this.#trees.get(root)?.directories.get(path) ?? [])]) watch.endDeleted()
   }
+}
+
+function nameBelow(directory: string, path: string): string {
+  return directory === '' ? path : path.slice(directory.length + 1)
+}
+
+/** Whether the disk's report of a change may reach someone; where trees are watched it may be any. */
+function isWatched(tree: WatchedTree, path: string): boolean {
+  return tree.recursive > 0 || tree.directories.has(parentOf(path))
 }
 
 /** A stream's change is one of its file, as far as the disk knows. */
@@ -164,7 +172,7 @@ function deliver(tree: WatchedTree, change: Change, told: Set<Watch>): void {
       if (!isParent && !watch.recursive) continue
       const action = actionFor(change, watch.filter)
       if (action === undefined) continue
-      watch.keep(action, directory === '' ? change.path : change.path.slice(directory.length + 1))
+      watch.keep(action, nameBelow(directory, change.path))
       told.add(watch)
     }
     if (directory === '' || tree.recursive === 0) return

@@ -92,6 +92,9 @@ async function attributes(lab: Lab): Promise<void> {
   t.equal((await file.change({ dosAttributes: 0 })).dosAttributes, 0)
 }
 
+/** One more than Linux and NTFS take. */
+const LARGER_THAN_ANY_EA = 65_537
+
 async function extendedAttributes(lab: Lab): Promise<void> {
   const { t, fs } = lab
   const file = await lab.file('file')
@@ -119,6 +122,9 @@ async function extendedAttributes(lab: Lab): Promise<void> {
     ['access-denied', 'invalid', 'not-permitted'],
     "nor can a client write the server's own",
   )
+  const tooLarge = [{ name: 'LARGE', value: Buffer.alloc(LARGER_THAN_ANY_EA) }]
+  await lab.fails(file.setExtendedAttributes(tooLarge), 'ea-too-large', 'too large')
+  t.same(await sorted(), [])
   const directory = await lab.directory('d')
   await directory.setExtendedAttributes([ea('D', 'x')])
   t.same(await directory.extendedAttributes(), [ea('D', 'x')])

@@ -343,3 +343,28 @@ scene('what local processes change', async (t, { sim, anna, bert }) => {
   await settled()
   report({ kind: 'added', name: 'too late', isDirectory: false })
 })
+
+scene('what local processes change below', async (t, { sim, anna, bert }) => {
+  await make(bert, 'd', DIRECTORY_FILE)
+  await make(bert, 'd\\e', DIRECTORY_FILE)
+  const [folder, flat] = [await openFolder(anna, 'd'), await openFolder(anna, 'd')]
+  const next = async (fileId: FileId, fields: object): Promise<string[]> =>
+    changesIn(outputOf(await anna.request(notifyRequest(fileId, NOTIFY_FILTER_ALL, fields))).output)
+  const report = (change: LocalChange) => sim.storage.reportLocal('d/e', change)
+  const [deep, entries] = [next(folder, WATCH_TREE), next(flat, {})]
+  await settled()
+  report({ kind: 'added', name: 'local', isDirectory: false })
+  t.same(await deep, ['ADDED e\\local'])
+  report({ kind: 'renamed', name: 'local', to: 'moved', isDirectory: false })
+  t.same(await next(folder, WATCH_TREE), ['RENAMED_OLD_NAME e\\local', 'RENAMED_NEW_NAME e\\moved'])
+  const waiting = watch(entries)
+  await settled()
+  t.notOk(waiting.done, 'who watches the entries alone is not told')
+  await make(bert, 'd\\e\\own')
+  report({ kind: 'added', name: 'own', isDirectory: false })
+  t.same(await next(folder, WATCH_TREE), ['ADDED e\\own'], 'what a client did comes once')
+  for (const path of ['d/e', 'd']) sim.storage.reportLocal(path, { kind: 'incomplete' })
+  t.equal(sim.complaints.splice(0).length, 1, 'that not all is watched is logged once')
+  sim.storage.reportLocal('d', { kind: 'added', name: 'here', isDirectory: false })
+  t.same(await entries, ['ADDED here'])
+})

@@ -153,6 +153,14 @@ scene('extended attributes', async (t, { anna }) => {
   const wanted = new Writer().u32(0).u8(4).bytes(Buffer.from('size\0')).finish()
   t.same((await ask({ input: wanted })).output, encodeFullEaList(eas.slice(1)).bytes, 'those that are named')
   t.equal((await ask({ input: Buffer.from([1, 2, 3]) })).status, Status.INVALID_PARAMETER)
+  const setEa = async (name: string, length: number) => {
+    const input = encodeFullEaList([{ flags: 0, name, value: Buffer.alloc(length, name) }]).bytes
+    return await anna.setInfo(fileId, { fileInfoClass: FullEa, input })
+  }
+  t.equal(await setEa('A', 40_000), SUCCESS)
+  t.equal(await setEa('B', 40_000), Status.EA_TOO_LARGE)
+  t.equal(await setEa('A', 0), SUCCESS)
+  t.same((await ask()).output, bytes, 'what was too large is not there')
   const removal = encodeFullEaList([{ flags: 0, name: 'color', value: Buffer.alloc(0) }]).bytes
   t.equal(await anna.setInfo(fileId, { fileInfoClass: FullEa, input: removal }), SUCCESS)
   t.same((await ask()).output, encodeFullEaList(eas.slice(1)).bytes)

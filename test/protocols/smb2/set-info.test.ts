@@ -230,6 +230,10 @@ scene('sizes', async (t, { sim, anna }) => {
   t.equal((await sizes()).end, 2, 'below the end of file it cuts')
   t.equal(await set(ValidDataLength, 2n), SUCCESS)
   t.equal(await set(ValidDataLength, 3n), INVALID_PARAMETER)
+  const stream = await anna.create({ name: 'file:s', ...ALL })
+  const large = { fileInfoClass: EndOfFile, input: number64(1n << 30n) }
+  t.equal(await anna.setInfo(stream.fileId, large), Status.DISK_FULL, 'larger than a named stream can be')
+  await anna.close(stream.fileId)
   sim.storage.faults.failNext('setSize', 'disk-full')
   t.equal(await set(EndOfFile, 100n), Status.DISK_FULL)
   const folder = await anna.create({ name: 'dir', ...DIRECTORY, ...ALL })
