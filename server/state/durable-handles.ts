@@ -31,6 +31,7 @@ const RECORD = z.object({
   shareAccess: bits,
   createOptions: bits,
   posix: z.boolean(),
+  sharesAsPosix: z.boolean().default(false),
   createAction: bits,
   mode: bits,
   currentByteOffset: decimal,

@@ -206,6 +206,7 @@ const DURABLE: DurableRecord = {
   },
   ...{ maximalAccess: 0x1f01ff, shareAccess: 7, createOptions: 0, createAction: 1, mode: 0 },
   posix: false,
+  sharesAsPosix: false,
   ...{ currentByteOffset: '0', deleteOnClose: false, deletePending: false, lease: undefined },
   ...{ locks: [{ offset: '0', length: '1', exclusive: true }], lockSequences: [[1, 2]], creationTime: 1 },
   absentSince: 2,

@@ -118,7 +118,7 @@ function claimed(
     access: record.grantedAccess,
     overwrites: false,
     shareAccess: record.shareAccess,
-    posix: record.posix,
+    posix: record.sharesAsPosix,
   })
 }
 

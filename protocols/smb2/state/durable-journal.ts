@@ -95,6 +95,7 @@ function recordOf(server: Server, open: Open): DurableRecord | undefined {
     shareAccess: open.shareAccess,
     createOptions: open.createOptions,
     posix: open.posix,
+    sharesAsPosix: shared.posix === true,
     createAction: open.createAction,
     mode: open.mode,
     currentByteOffset: String(open.currentByteOffset),

@@ -39,6 +39,8 @@ export interface DurableRecord {
   readonly shareAccess: number
   readonly createOptions: number
   readonly posix: boolean
+  /** SharedFile.posix, which opens of Macs have too. */
+  readonly sharesAsPosix: boolean
   readonly createAction: number
   readonly mode: number
   readonly currentByteOffset: string
