@@ -17,6 +17,7 @@ import { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import { probeDiscovery } from '../probe/discovery-probe.ts'
 import { describeFault, probeAs, probeFolder } from '../probe/share-probe.ts'
+import { backupSpaceFault, macConsequence, timeMachineFaults } from '../probe/time-machine.ts'
 import { notBuilt, servedShares } from '../serve/not-built.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, print, readConfiguration } from './context.ts'
@@ -75,6 +76,9 @@ export async function examine(configuration: Configuration, isRoot: boolean): Pr
   }
   findings.push(...probeDiscovery(configuration))
   for (const share of servedShares(configuration)) {
+    for (const finding of await backupFindings(share, configuration)) {
+      findings.push({ ...finding, share: share.name })
+    }
     for (const finding of await examineShare(share, accounts, users, isRoot)) {
       findings.push({ ...finding, share: share.name })
     }
@@ -83,6 +87,17 @@ export async function examine(configuration: Configuration, isRoot: boolean): Pr
 }
 
 type ServedShare = ShareConfiguration & { readonly path: string }
+
+/** Why Macs would refuse it for backups. Little space may be enough for a small Mac: a note. */
+async function backupFindings(share: ServedShare, { smb }: Configuration): Promise<CheckFinding[]> {
+  if (!share.timeMachine) return []
+  const space = await backupSpaceFault(share.path)
+  const findings: CheckFinding[] = timeMachineFaults(share, smb).map((message) => ({
+    severity: 'error',
+    message,
+  }))
+  return space === undefined ? findings : [...findings, { severity: 'note', message: space }]
+}
 
 async function examineShare(
   share: ServedShare,
@@ -107,7 +122,8 @@ async function examineShare(
   for (const [who, identity] of actors(share, allowed, users, isRoot, forced.value)) {
     for (const fault of await probeAs({ path: share.path, identity, readOnly: share.readOnly })) {
       const severity = fault.probe === 'punch' ? 'warning' : 'error'
-      findings.push({ severity, message: describeFault(who, share.path, fault) })
+      const consequence = share.timeMachine ? macConsequence(fault) : ''
+      findings.push({ severity, message: describeFault(who, share.path, fault) + consequence })
     }
   }
   return findings

@@ -325,6 +325,15 @@ force_user = "no-such-user"
     source: file,
     findings: [{ severity: 'warning' }, { severity: 'note' }],
   })
+  writeFileSync(
+    file,
+    '[smb]\nmin_protocol = "2.1"\nmax_protocol = "2.1"\n[[share]]\nname = "tm"\npath = "work"\ntime_machine = true\nread_only = true',
+  )
+  t.match(
+    (await check()).stdout,
+    /error: share "tm": .*required capabilities.*durable handles need SMB 3; set smb.max_protocol/,
+  )
+  t.match((await check()).stdout, /error: share "tm": .*required capabilities.*set read_only = false/)
   writeFileSync(file, '[smb]\nlisten = 1')
   t.match(await check(), { code: 2, stderr: /poolhouse\.toml:2: smb\.listen: 1 is not allowed/ })
 })
@@ -343,6 +352,9 @@ t.test(
       refused.stdout,
       `error: share "work": user "daemon" cannot create files in it; give write permission, or set read_only = true: ${cwd}/work (EACCES)\n`,
     )
+    writeFileSync(join(cwd, 'poolhouse.toml'), `${CONFIGURATION}time_machine = true`)
+    t.match((await run('check')).stdout, /cannot create files .*\(EACCES\); Macs say .*required capabilities/)
+    writeFileSync(join(cwd, 'poolhouse.toml'), CONFIGURATION)
     chmodSync(join(cwd, 'work'), 0o700)
     t.match(await run('check'), {
       code: 1,
