@@ -153,13 +153,21 @@ t.test('durable handle contexts', async (t) => {
   t.same(durable.encodeDurableHandleReconnectV2(reconnectFields), v2Reconnect)
 })
 
+/** What the Linux kernel offers of the POSIX extensions. */
+const POSIX_VERSION = Buffer.from('93ad25509cb411e7b42383de968bcd7c', 'hex')
+
 t.test('negotiate contexts', async (t) => {
   const linux = decodeNegotiateRequest(body('NegotiateRequest', 'of Linux')).negotiateContexts
   t.same(
     linux.map((context) => context.kind),
-    ['preauthIntegrity', 'encryption', 'netName', 'raw'],
+    ['preauthIntegrity', 'encryption', 'netName', 'posix'],
   )
-  t.match(linux, [{ hashAlgorithms: [1] }, { ciphers: [2, 4, 1] }, { netName: '10.0.2.2' }, { type: 0x100 }])
+  t.match(linux, [
+    { hashAlgorithms: [1] },
+    { ciphers: [2, 4, 1] },
+    { netName: '10.0.2.2' },
+    { versions: [POSIX_VERSION] },
+  ])
   const smbclient = decodeNegotiateRequest(body('NegotiateRequest', '3.1.1')).negotiateContexts
   t.match(smbclient[2], { kind: 'signing', algorithms: [2, 1, 0] })
 
