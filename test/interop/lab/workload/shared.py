@@ -39,6 +39,15 @@ def path_of(root, file):
     return os.path.join(root, f'shared{file}')
 
 
+def lock(fd, offset):
+    """Not by waiting in the kernel: Linux 6.1 waits for ever when the link is cut before the answer comes."""
+    while True:
+        try:
+            return fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, RECORD_BYTES, offset)
+        except (BlockingIOError, PermissionError):
+            time.sleep(0.02)
+
+
 def prepare(root):
     for file in range(FILES):
         with open(path_of(root, file), 'wb') as made:
@@ -91,7 +100,7 @@ class Shared:
     def add(self, fd, file, record, began):
         offset = record * RECORD_BYTES
         self.step = 'lock'
-        fcntl.lockf(fd, fcntl.LOCK_EX, RECORD_BYTES, offset)
+        lock(fd, offset)
         try:
             self.step = 'read'
             if os.preadv(fd, [self.buffer], offset) != RECORD_BYTES:
