@@ -21,6 +21,8 @@ RECORD_BYTES = 4096
 HEAD = struct.Struct('<QI')
 BODY_BYTES = (RECORD_BYTES - HEAD.size) // 8 * 8
 REPEAT_SECONDS = 240
+# A lock is held for milliseconds, a durable handle that no one comes back for keeps its own for a minute.
+LOCK_SECONDS = 120
 
 
 def encode(count):
@@ -41,10 +43,13 @@ def path_of(root, file):
 
 def lock(fd, offset):
     """Not by waiting in the kernel: Linux 6.1 waits for ever when the link is cut before the answer comes."""
+    deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
             return fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, RECORD_BYTES, offset)
         except (BlockingIOError, PermissionError):
+            if time.monotonic() > deadline:
+                raise Mismatch(f'the record at {offset} stays locked') from None
             time.sleep(0.02)
 
 
