@@ -46,7 +46,5 @@ function whyNotServed(share: ShareConfiguration): string | undefined {
 function ignoredKeys(share: ShareConfiguration): string[] {
   const messages: string[] = []
   if (share.maxSize !== undefined) messages.push(`max_size ${NOT_BUILT}; set a quota on the file system`)
-  if (share.timeMachine)
-    messages.push(`time_machine ${NOT_BUILT}; Macs are offered the share and refuse it for backups`)
   return messages
 }
