@@ -18,6 +18,8 @@ import type { Server } from '../state/server.ts'
 import { countLocks, isFull } from '../state/usage.ts'
 import { Status } from '../status.ts'
 import { whenBrokenOn } from './caching.ts'
+import { closeOpen } from './close-open.ts'
+import { lapsedLockers } from './disconnect-open.ts'
 import { NO_LOCK_KEY } from './file-range.ts'
 
 /** Open.LockSequenceArray has the entries 1 to 64. */
@@ -109,7 +111,8 @@ function unlockAll({ server, open }: CommandContext, elements: readonly LockElem
 }
 
 /** 3.3.5.14.2: all or none; only a single lock may wait. */
-function lockAll({ server, open }: CommandContext, elements: readonly LockElement[]): Result {
+function lockAll(context: CommandContext, elements: readonly LockElement[]): Result {
+  const { server, open } = context
   const { locks } = open.file.node
   const taken: HeldLock[] = []
   const end = (outcome: Result): Result => {
@@ -124,12 +127,27 @@ function lockAll({ server, open }: CommandContext, elements: readonly LockElemen
     const request = lockRequestOf(open, element)
     const result = locks.lock(request)
     if (result === 'invalid-lock-range') return end(fail(Status.INVALID_LOCK_RANGE))
-    if (result === 'conflict')
+    if (result === 'conflict') {
+      const lapsed = lapsedLockers(server, open)
+      if (lapsed.length > 0) return end(lockAfter(context, lapsed, elements))
       return end(waits ? waitForLock(server, open, request) : fail(Status.LOCK_NOT_GRANTED))
+    }
     taken.push(result)
   }
   countLocks(server, open, taken.length)
   return ok({})
+}
+
+/** The same once those are closed who locked something and went away. */
+function lockAfter(
+  context: CommandContext,
+  lapsed: readonly Open[],
+  elements: readonly LockElement[],
+): Result {
+  const { server, open } = context
+  const closed = Promise.all(lapsed.map((locker) => closeOpen(server, locker)))
+  const completion = closed.then(() => (open.closing ? fail(Status.FILE_CLOSED) : lockAll(context, elements)))
+  return { kind: 'pending', completion, cancel: () => undefined }
 }
 
 function lockRequestOf(open: Open, { offset, length, flags }: LockElement): RangeLockRequest {

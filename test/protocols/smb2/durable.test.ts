@@ -207,6 +207,47 @@ test('a handle that is in the way of others ends', async (t, sim) => {
   t.equal((await comeBack(after, fileId)).status, Status.OBJECT_NAME_NOT_FOUND)
 })
 
+/** One more open under the same lease. */
+function openBeside(client: SimClient): Promise<SimCreated> {
+  const createContexts = [leaseRequest(LEASE_KEY, leaseBits('RH'))]
+  return client.create({ name: 'file', requestedOplockLevel: OplockLevel.LEASE, createContexts })
+}
+
+test('what an absent client has locked stays locked for a while', async (t, sim) => {
+  const before = await mount(sim)
+  const { fileId } = await openLeased(before, 'RH')
+  const range = { offset: 0n, length: 1n }
+  const now = { ...range, flags: LockFlag.EXCLUSIVE_LOCK | LockFlag.FAIL_IMMEDIATELY }
+  t.equal(await before.lock(fileId, now), Status.SUCCESS)
+  // The same machine with the same lease: nothing of it is broken by the lock.
+  const bert = await mount(sim)
+  const his = await openBeside(bert)
+  before.drop()
+  await sim.environment.advance(29_000)
+  t.equal(await bert.lock(his.fileId, now), Status.LOCK_NOT_GRANTED, 'it may come back')
+  await sim.environment.advance(2_000)
+  t.equal(await bert.lock(his.fileId, now), Status.SUCCESS, 'it has had its time')
+  const after = await mount(sim)
+  t.equal((await comeBack(after, fileId, leaseRequest(LEASE_KEY, 0))).status, Status.OBJECT_NAME_NOT_FOUND)
+})
+
+test('who waits for the lock of an absent client gets it after a while', async (t, sim) => {
+  const before = await mount(sim)
+  const { fileId } = await openLeased(before, 'RH')
+  const flags = LockFlag.EXCLUSIVE_LOCK
+  const range = { offset: 0n, length: 1n }
+  t.equal(await before.lock(fileId, { ...range, flags: flags | LockFlag.FAIL_IMMEDIATELY }), Status.SUCCESS)
+  const bert = await mount(sim)
+  const his = await openBeside(bert)
+  const waiting = bert.lock(his.fileId, { ...range, flags })
+  const granted = watch(waiting)
+  before.drop()
+  await sim.environment.advance(29_000)
+  t.equal(granted.done, false)
+  await sim.environment.advance(2_000)
+  t.equal(await waiting, Status.SUCCESS)
+})
+
 test('looking at attributes leaves a handle alone', async (t, sim) => {
   const before = await mount(sim)
   const { fileId } = await open(before)
