@@ -4,6 +4,7 @@ Through O_DIRECT: the kernel writes cached pages back when it likes, also when a
 SMB's locks refuse that.
 """
 
+import errno
 import fcntl
 import mmap
 import os
@@ -23,6 +24,8 @@ BODY_BYTES = (RECORD_BYTES - HEAD.size) // 8 * 8
 REPEAT_SECONDS = 240
 # A lock is held for milliseconds, a durable handle that no one comes back for keeps its own for a minute.
 LOCK_SECONDS = 120
+# After the link was cut, so long is a lock waited for before the handle is given up.
+UNKNOWN_LOCK_SECONDS = 20
 
 
 def encode(count):
@@ -41,13 +44,18 @@ def path_of(root, file):
     return os.path.join(root, f'shared{file}')
 
 
-def lock(fd, offset):
+def lock(fd, offset, is_disturbed):
     """Not by waiting in the kernel: Linux 6.1 waits for ever when the link is cut before the answer comes."""
-    deadline = time.monotonic() + LOCK_SECONDS
+    began = time.monotonic()
+    deadline = began + LOCK_SECONDS
     while True:
         try:
             return fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, RECORD_BYTES, offset)
         except (BlockingIOError, PermissionError):
+            # An answer that was lost with the link may have granted it: then the handle, which the server kept, has it
+            # without the client's knowing, and only closing it helps.
+            if is_disturbed() and time.monotonic() > began + UNKNOWN_LOCK_SECONDS:
+                raise OSError(errno.ENOLCK, 'the lock may be our own') from None
             if time.monotonic() > deadline:
                 raise Mismatch(f'the record at {offset} stays locked') from None
             time.sleep(0.02)
@@ -98,14 +106,15 @@ class Shared:
                         os.close(fd)
                     except OSError:
                         pass
-                time.sleep(0.5)
+                # Longer than the client delays its CLOSE.
+                time.sleep(3)
         for fd in fds.values():
             os.close(fd)
 
     def add(self, fd, file, record, began):
         offset = record * RECORD_BYTES
         self.step = 'lock'
-        lock(fd, offset)
+        lock(fd, offset, lambda: self.link.disturbed(began))
         try:
             self.step = 'read'
             if os.preadv(fd, [self.buffer], offset) != RECORD_BYTES:
