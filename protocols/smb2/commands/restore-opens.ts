@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.3, 3.3.1.10, ours: durable opens of an earlier run come back, for what is left of their time, as those of clients that are away. */
 
+import { FILE_ALL_ACCESS } from '../fscc/access.ts'
 import { CreateOption } from '../fscc/create-options.ts'
 import { OplockLevel } from '../messages/create.ts'
 import { type LeaseContext, LeaseFlag } from '../messages/create-context-lease.ts'
@@ -16,6 +17,8 @@ import { READS, WRITES } from './create/storage-open.ts'
 import { abandonOpen } from './disconnect-open.ts'
 import { NO_LOCK_KEY } from './file-range.ts'
 import { type Claim, claimIdly } from './node-claim.ts'
+import { releaseTimes } from './notes.ts'
+import { maximalAccessOf } from './tree-connect.ts'
 
 const NO_KEY = Buffer.alloc(16)
 
@@ -32,8 +35,11 @@ export async function restoreOpens(server: Server, records: readonly DurableReco
     if (open === undefined) server.durables.forget(server, record.id)
     else restored.push([open, record])
   }
-  // Afterwards, as nobody is granted a lease of a file in which something is locked.
-  for (const [open, record] of restored) restoreLocks(server, open, record)
+  // Afterwards, as nobody is granted a lease of a file in which something is locked, or opens one that is to go.
+  for (const [open, record] of restored) {
+    restoreLocks(server, open, record)
+    if (record.deletePending) server.nodes.setDeletePending(open.file.shared, true)
+  }
   return restored.length
 }
 
@@ -54,7 +60,7 @@ async function restore(server: Server, record: DurableRecord): Promise<Open | un
     server.log('info', 'a durable open was not restored', { share, path, reason })
   }
   const right = rightTo(server, record)
-  if (right === undefined) return refuse('its owner may not use the share')
+  if (right === undefined) return refuse('its owner may not use the share so')
   if (!mayBeAbsent(server, record.durable.owner)) return refuse('too many')
   const outcome = await right.share.fileSystem?.open(storageRequest(right, record))
   if (outcome?.ok !== true) return refuse(outcome?.error ?? 'no file system')
@@ -72,16 +78,18 @@ async function restore(server: Server, record: DurableRecord): Promise<Open | un
     await closeOpen(server, open)
     return refuse('its oplock or lease cannot be had')
   }
-  if (record.deletePending) server.nodes.setDeletePending(claim.shared, true)
   beginAbsence(server, open, record.durable.timeout, () => abandonOpen(server, open), record.absentSince)
   return open
 }
 
-/** What the owner has by the configuration of now. */
-function rightTo({ shareList }: Server, { share: name, durable }: DurableRecord): Right | undefined {
+/** What the owner has by the configuration of now; undefined when that is less than the open has. */
+function rightTo({ shareList }: Server, record: DurableRecord): Right | undefined {
+  const { share: name, durable, grantedAccess } = record
   const share = shareList.get(name.toLowerCase())
   const admission = share?.admit({ kind: 'user', user: durable.owner, domain: '' })
-  return share === undefined || admission === undefined ? undefined : { share, admission }
+  if (share === undefined || admission === undefined) return undefined
+  const exceeds = (grantedAccess & FILE_ALL_ACCESS & ~maximalAccessOf(admission)) !== 0
+  return exceeds ? undefined : { share, admission }
 }
 
 function storageRequest({ share, admission }: Right, record: DurableRecord) {
@@ -165,10 +173,17 @@ function leaseContextOf({ leaseKey, leaseState, parentLeaseKey, version, epoch }
  * The server stops: the handles of absent clients are closed, and nothing else, as the next run has the opens again.
  * After the journal has ended.
  */
-export async function suspendOpens({ absentOpens }: Server): Promise<void> {
-  const opens = [...absentOpens]
+export async function suspendOpens(server: Server): Promise<void> {
+  const opens = [...server.absentOpens]
   for (const open of opens) open.absence?.stopScavenger()
-  await Promise.all(opens.map((open) => open.file.handle.close()))
+  await Promise.all(opens.map((open) => suspend(server, open)))
+}
+
+async function suspend(server: Server, open: Open): Promise<void> {
+  await open.drained(0)
+  // Nothing keeps them in the next run.
+  await releaseTimes(server, open, open.userSetTimes)
+  await open.file.handle.close()
 }
 
 function restoreLocks(server: Server, open: Open, { locks }: DurableRecord): void {

@@ -56,7 +56,7 @@ async function dispose(
   const { handle, shared, stream } = open.file
   if (!deletes) {
     server.nodes.setDeletePending(shared, false)
-    server.durables.changed(server, open)
+    dispositionChanged(server, open)
     return ok({})
   }
   const stat = await handle.stat()
@@ -77,9 +77,18 @@ async function dispose(
 export function markForDeletion(server: Server, open: Open): void {
   const { shared } = open.file
   server.nodes.setDeletePending(shared, true)
-  server.durables.changed(server, open)
+  dispositionChanged(server, open)
   if (!open.isDirectory) return
   for (const other of server.nodes.streamOf(shared).opens) server.changes.deleting(other.root, other.path)
+}
+
+/** What is true of a file after a restart is known from any of its opens. */
+function dispositionChanged(server: Server, open: Open): void {
+  const { node } = open.file
+  if (node.opens.size === 1) return server.durables.changed(server, open)
+  for (const other of server.globalOpenTable.values()) {
+    if (!other.isPipe && other.file.node === node) server.durables.changed(server, other)
+  }
 }
 
 async function isEmpty(handle: FileHandle): Promise<boolean> {

@@ -73,7 +73,9 @@ async function renamePath(
 function movePathNames(server: Server, root: object): void {
   for (const open of server.globalOpenTable.values()) {
     if (open.isPipe || open.file.shared.root !== root) continue
-    open.pathName = pathNameOf(open.file.shared.path, open.file.stream)
+    const pathName = pathNameOf(open.file.shared.path, open.file.stream)
+    if (pathName === open.pathName) continue
+    open.pathName = pathName
     server.durables.changed(server, open)
   }
 }
@@ -116,6 +118,7 @@ async function renameStream(
     if (other.isPipe || other.file.node !== node) continue
     other.file.stream = parsed.stream
     other.pathName = pathNameOf(shared.path, parsed.stream)
+    server.durables.changed(server, other)
   }
   const filter = NotifyFilter.STREAM_NAME
   noteEntry(

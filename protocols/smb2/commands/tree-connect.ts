@@ -71,7 +71,8 @@ function admit(share: Share, session: Session): Admission | undefined {
   return session.principal === undefined ? undefined : share.admit(session.principal)
 }
 
-function maximalAccessOf({ readOnly }: Admission): number {
+/** TreeConnect.MaximalAccess */
+export function maximalAccessOf({ readOnly }: Admission): number {
   return readOnly ? FILE_GENERIC_READ | FILE_GENERIC_EXECUTE : FILE_ALL_ACCESS
 }
 

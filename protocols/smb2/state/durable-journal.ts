@@ -100,7 +100,7 @@ function recordOf(server: Server, open: Open): DurableRecord | undefined {
     mode: open.mode,
     currentByteOffset: String(open.currentByteOffset),
     deleteOnClose: open.deleteOnClose,
-    deletePending: node.deletePending === shared || node.node.deletePending === shared,
+    deletePending: (stream === '' ? node.node : node).deletePending !== undefined,
     lease: lease && leaseRecordOf(lease),
     locks: locks.map(({ offset, length, exclusive }) => ({
       offset: String(offset),

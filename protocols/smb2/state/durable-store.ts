@@ -45,7 +45,7 @@ export interface DurableRecord {
   readonly mode: number
   readonly currentByteOffset: string
   readonly deleteOnClose: boolean
-  /** The file, or the stream, is to go at its last close, at this open's request. */
+  /** The file, or the stream that is open, is to go at its last close, at whose request ever. */
   readonly deletePending: boolean
   /** Undefined: a batch oplock. */
   readonly lease: LeaseRecord | undefined

@@ -5,7 +5,9 @@ import type { CommandContext } from '../../context.ts'
 import { type CreateRequest, OplockLevel } from '../../messages/create.ts'
 import type { LeaseContext } from '../../messages/create-context-lease.ts'
 import { Capability } from '../../messages/dialects.ts'
+import type { Lease } from '../../state/lease.ts'
 import type { Open } from '../../state/open.ts'
+import type { Server } from '../../state/server.ts'
 import { answerLease, type RequestedLease } from './lease.ts'
 
 /** What is answered about caching, and about the file. */
@@ -33,14 +35,13 @@ export async function grantOplock(
   return { oplockLevel, lease, stat: isOld ? await open.file.handle.stat() : stat }
 }
 
-/** Whether such leases were announced, and there may be one more: else the open goes without. */
-function mayLease({ server, connection }: CommandContext, open: Open, { context }: RequestedLease): boolean {
+/** Whether such leases were announced, and there may be one more, unless it is known: else the open goes without. */
+function mayLease({ server, connection }: CommandContext, open: Open, known: Lease | undefined): boolean {
   const capability = open.isDirectory ? Capability.DIRECTORY_LEASING : Capability.LEASING
   if ((connection.serverCapabilities & capability) === 0) return false
   const { leaseTables, usage } = server
-  const { clientGuid } = connection
-  if (leaseTables.find(clientGuid, context.leaseKey) !== undefined) return true
-  const isFull = leaseTables.isFullFor(clientGuid)
+  if (known !== undefined) return true
+  const isFull = leaseTables.isFullFor(connection.clientGuid)
   if (isFull) usage.refuse('leases')
   return !isFull
 }
@@ -55,10 +56,18 @@ function grant(
   if (requested === undefined) {
     return { oplockLevel: server.oplocks.grant(open, requestedOplockLevel), lease: undefined }
   }
-  const lease = mayLease(context, open, requested)
-    ? server.oplocks.grantLease(open, connection.clientGuid, requested.context)
+  const { clientGuid } = connection
+  const known = server.leaseTables.find(clientGuid, requested.context.leaseKey)
+  const epoch = known?.epoch
+  const lease = mayLease(context, open, known)
+    ? server.oplocks.grantLease(open, clientGuid, requested.context)
     : undefined
-  return lease === undefined
-    ? { oplockLevel: OplockLevel.NONE, lease: undefined }
-    : { oplockLevel: OplockLevel.LEASE, lease: answerLease(lease) }
+  if (lease === undefined) return { oplockLevel: OplockLevel.NONE, lease }
+  // It has grown for its other opens, too.
+  if (lease === known && lease.epoch !== epoch) leaseChanged(server, lease)
+  return { oplockLevel: OplockLevel.LEASE, lease: answerLease(lease) }
+}
+
+function leaseChanged(server: Server, lease: Lease): void {
+  for (const open of lease.leaseOpens) server.durables.changed(server, open)
 }
