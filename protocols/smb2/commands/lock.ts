@@ -13,13 +13,13 @@ import {
   type LockRequest,
 } from '../messages/lock.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
+import { lapsedLockers } from '../state/durable-handle.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { countLocks, isFull } from '../state/usage.ts'
 import { Status } from '../status.ts'
 import { whenBrokenOn } from './caching.ts'
 import { closeOpen } from './close-open.ts'
-import { lapsedLockers } from './disconnect-open.ts'
 import { NO_LOCK_KEY } from './file-range.ts'
 
 /** Open.LockSequenceArray has the entries 1 to 64. */

@@ -12,8 +12,7 @@ import type { Server } from '../state/server.ts'
 import { countLocks } from '../state/usage.ts'
 import { closeOpen } from './close-open.ts'
 import { pathNameOf } from './create/name.ts'
-import type { Opened } from './create/storage-open.ts'
-import { READS, WRITES } from './create/storage-open.ts'
+import { type Opened, READS, WRITES } from './create/storage-open.ts'
 import { abandonOpen } from './disconnect-open.ts'
 import { NO_LOCK_KEY } from './file-range.ts'
 import { type Claim, claimIdly } from './node-claim.ts'
@@ -175,7 +174,7 @@ function leaseContextOf({ leaseKey, leaseState, parentLeaseKey, version, epoch }
  */
 export async function suspendOpens(server: Server): Promise<void> {
   const opens = [...server.absentOpens]
-  for (const open of opens) open.absence?.stopScavenger()
+  for (const open of opens) open.absence?.stopTimers()
   await Promise.all(opens.map((open) => suspend(server, open)))
 }
 

@@ -12,6 +12,12 @@ export const MAXIMUM_DURABLE_TIMEOUT_MILLISECONDS = 960_000
 const LONG_DURABLE_TIMEOUT_MILLISECONDS = 300_000
 /** 3.3.5.9.10: for a client that leaves the timeout to the server, as Windows has it. */
 const DEFAULT_DURABLE_TIMEOUT_MILLISECONDS = 60_000
+/**
+ * So long what an absent client has locked stays locked for others: a Mac gives its backup up when the
+ * server was away for 30 seconds (macos.md section 7). Linux forgets a handle whose file was closed
+ * meanwhile without ever saying so, and the handle may be kept for 16 minutes.
+ */
+const LOCKS_KEPT_MILLISECONDS = 30_000
 
 /** Open.IsDurable, with what belongs to it. */
 export interface DurableHandle {
@@ -26,8 +32,8 @@ export interface DurableHandle {
 export interface Absence {
   /** Milliseconds since 1970. */
   readonly since: number
-  /** Stops the Durable Open Scavenger Timer (3.3.2.2). */
-  readonly stopScavenger: Cancel
+  /** Stops the Durable Open Scavenger Timer (3.3.2.2), and the one of its locks. */
+  readonly stopTimers: Cancel
 }
 
 /** Opens in GlobalOpenTable whose client is away. */
@@ -88,7 +94,7 @@ export function mayOutliveConnection({ oplocks }: Server, open: Open): boolean {
 
 /**
  * The client is away from now on: the open has no session, and its locks are in no session's sum.
- * @param timeout milliseconds since `since` after which `scavenge` is called
+ * @param timeout milliseconds since `since` after which `scavenge` is called; earlier when somebody waits for its locks
  * @param since milliseconds since 1970
  */
 export function beginAbsence(
@@ -106,8 +112,16 @@ export function beginAbsence(
   }
   open.detach()
   // A clock that was put back must not keep it for longer.
-  const left = Math.min(timeout, Math.max(0, since + timeout - environment.now()))
-  open.absence = { since, stopScavenger: environment.after(left, scavenge) }
+  const leftOf = (time: number): number => Math.min(time, Math.max(0, since + time - environment.now()))
+  const stopScavenger = environment.after(leftOf(timeout), scavenge)
+  const stopLocks = environment.after(leftOf(LOCKS_KEPT_MILLISECONDS), () => {
+    if (open.lockCount > 0 && open.file.node.locks.waiting > 0) scavenge()
+  })
+  const stopTimers = (): void => {
+    stopScavenger()
+    stopLocks()
+  }
+  open.absence = { since, stopTimers }
   server.absentOpens.add(open)
   server.durables.changed(server, open)
 }
@@ -115,7 +129,16 @@ export function beginAbsence(
 /** It is not, whether it has come back or the open closes. */
 export function endAbsence(server: Server, open: Open): void {
   server.durables.changed(server, open)
-  open.absence?.stopScavenger()
+  open.absence?.stopTimers()
   open.absence = undefined
   server.absentOpens.delete(open)
+}
+
+/** Opens of an open's stream with locks, whose clients have been away for so long that these must not be in its way. */
+export function lapsedLockers({ absentOpens, environment }: Server, { file }: Open): Open[] {
+  const longAgo = environment.now() - LOCKS_KEPT_MILLISECONDS
+  return Array.from(absentOpens).filter(
+    ({ absence, lockCount, file: { node } }) =>
+      lockCount > 0 && node === file.node && absence !== undefined && absence.since <= longAgo,
+  )
 }

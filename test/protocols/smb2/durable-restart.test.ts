@@ -14,7 +14,7 @@ import { Status } from '../../../protocols/smb2/status.ts'
 import { filetimeOfMilliseconds } from '../../../protocols/wire/filetime.ts'
 import { Writer } from '../../../protocols/wire/writer.ts'
 import { comeBack, LEASE_KEY, MINUTE, mount, open, openLeased } from '../../sim/durable.ts'
-import { isClean } from '../../sim/sim-checks.ts'
+import { isClean, watch } from '../../sim/sim-checks.ts'
 import { createSimServer, type SimServer } from '../../sim/sim-server.ts'
 import { leaseBits, leaseText, SimClient } from '../../sim/smb2-client.ts'
 import { durableReconnect, durableRequest, grantedLease, leaseRequest } from '../../sim/world/wire.ts'
@@ -307,3 +307,24 @@ restartTest(
     t.equal((await after.read(back.fileId, 4)).output.toString(), 'kept')
   },
 )
+
+restartTest('who waits for what a handle of before has locked', async (t, sim, _store, restart) => {
+  const before = await mount(sim)
+  const { fileId } = await openLeased(before, 'RH')
+  const range = { offset: 0n, length: 1n }
+  const flags = LockFlag.EXCLUSIVE_LOCK
+  t.equal(await before.lock(fileId, { ...range, flags: flags | LockFlag.FAIL_IMMEDIATELY }), Status.SUCCESS)
+  await sim.environment.advance(WRITTEN)
+  const next = await restart()
+  const beside = await mount(next)
+  const createContexts = [leaseRequest(LEASE_KEY, leaseBits('RH'))]
+  const requestedOplockLevel = OplockLevel.LEASE
+  const opened = await beside.create({ name: 'file', requestedOplockLevel, createContexts })
+  const waiting = beside.lock(opened.fileId, { ...range, flags })
+  const granted = watch(waiting)
+  await next.environment.advance(29_000)
+  t.equal(granted.done, false, 'its client may come back')
+  await next.environment.advance(2_000)
+  t.equal(granted.done, true)
+  t.equal(await waiting, Status.SUCCESS)
+})
