@@ -27,6 +27,8 @@ export type StorageErrorCode =
   | 'quota-exceeded'
   | 'file-too-large'
   | 'stream-too-large'
+  /** A new end of file past what the stream can ever have. */
+  | 'allotment-exceeded'
   /** An extended attribute, or all of a file together. */
   | 'ea-too-large'
   | 'too-many-open-files'

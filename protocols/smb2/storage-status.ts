@@ -27,6 +27,7 @@ const STATUS_OF: Record<StorageErrorCode, NtStatus> = {
   'file-too-large': Status.DISK_FULL,
   // MS-FSA knows no limit of named streams: 2.1.5.4 has this one status for data that finds no room, and so have clients.
   'stream-too-large': Status.DISK_FULL,
+  'allotment-exceeded': Status.ALLOTTED_SPACE_EXCEEDED,
   'ea-too-large': Status.EA_TOO_LARGE,
   'too-many-open-files': Status.TOO_MANY_OPENED_FILES,
   busy: Status.SHARING_VIOLATION,

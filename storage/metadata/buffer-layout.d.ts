@@ -12,5 +12,11 @@ declare module 'buffer-layout' {
   }
   export function u16(property?: string): Layout<number>
   export function u32(property?: string): Layout<number>
+  export function u8(property?: string): Layout<number>
+  export function u16be(property?: string): Layout<number>
+  export function u32be(property?: string): Layout<number>
+  export function s32be(property?: string): Layout<number>
+  /** Decodes to a view. Encodes exactly `length` bytes. */
+  export function blob(length: number, property?: string): Layout<Buffer>
   export function struct<T>(fields: readonly Layout<unknown>[], property?: string): Layout<T>
 }

@@ -3,13 +3,14 @@
 import { StorageError } from '../errors.ts'
 
 const PREFIX = 'user.DosStream.'
+const CONTINUATION_PREFIX = 'user.DosStreamExt.'
 const TYPE_SUFFIX = ':$DATA'
 /** XATTR_NAME_MAX of Linux, in bytes. */
 const MAXIMUM_XATTR_NAME_BYTES = 255
 /** Largest stream name that fits, in bytes of UTF-8. */
 export const MAXIMUM_STREAM_NAME_BYTES = MAXIMUM_XATTR_NAME_BYTES - PREFIX.length - TYPE_SUFFIX.length
 
-/** Ends every value: how many continuation attributes follow (0 in all that we and older servers write). */
+/** Ends every first value: how many continuation attributes follow (0 in all that we and older servers write). */
 const TRAILER_BYTES = 1
 
 /** The attribute that holds a stream. @throws StorageError 'name-too-long' */
@@ -32,14 +33,18 @@ export function streamSize(valueBytes: number): number {
   return Math.max(0, valueBytes - TRAILER_BYTES)
 }
 
-/**
- * The stream's bytes, as a view of the attribute's value.
- * @throws StorageError 'not-supported' when it continues in further attributes (user.DosStreamExt.*)
- */
+/** How many attributes continue a value (newer versions of Samba's streams_xattr make some); 0 for nearly all. */
+export function continuations(value: Buffer): number {
+  return value[value.length - TRAILER_BYTES] ?? 0
+}
+
+/** The attribute that continues a stream, counted from 1; it has no trailer. */
+export function xattrOfContinuation(xattr: string, index: number): string {
+  return `${CONTINUATION_PREFIX}${index}.${xattr.slice(PREFIX.length)}`
+}
+
+/** The stream's bytes in the value of its first attribute, as a view. */
 export function decodeStream(value: Buffer): Buffer {
-  if (value.length > 0 && value[value.length - TRAILER_BYTES] !== 0) {
-    throw new StorageError('not-supported', 'the stream continues in further attributes')
-  }
   return value.subarray(0, streamSize(value.length))
 }
 

@@ -8,11 +8,13 @@ import {
   encodeDosAttributes,
 } from '../../../storage/metadata/dos-attributes.ts'
 import {
+  continuations,
   decodeStream,
   encodeStream,
   MAXIMUM_STREAM_NAME_BYTES,
   streamOfXattr,
   streamSize,
+  xattrOfContinuation,
   xattrOfStream,
 } from '../../../storage/metadata/dos-stream.ts'
 import { extendedAttributesSize } from '../../../storage/metadata/ea-size.ts'
@@ -107,7 +109,12 @@ t.test('named streams', async (t) => {
   t.same(encodeStream(Buffer.from('ab')), Buffer.from('ab\0'))
   t.same(decodeStream(Buffer.from('ab\0')), Buffer.from('ab'))
   t.same(decodeStream(Buffer.alloc(0)), Buffer.alloc(0))
-  t.throws(() => decodeStream(Buffer.from('ab\x01')), { code: 'not-supported' })
+  t.same([Buffer.from('ab\0'), Buffer.from('ab\x02'), Buffer.alloc(0)].map(continuations), [0, 2, 0])
+  t.equal(
+    xattrOfContinuation(xattrOfStream('AFP_Resource'), 2),
+    'user.DosStreamExt.2.AFP_Resource:$DATA',
+    'continued in further attributes',
+  )
   t.same([0, 1, 3].map(streamSize), [0, 0, 2])
 })
 
