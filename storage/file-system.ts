@@ -84,6 +84,8 @@ export interface OpenRequest {
   readonly identity: Identity | undefined
   /** Overwriting dispositions open first (share modes decide in between) and then call `overwrite`. */
   readonly disposition: Disposition
+  /** A named stream without bytes counts as missing, as it does for Macs. AFP_AfpInfo and AFP_Resource always do. */
+  readonly ignoreEmptyStreams?: boolean
   /** What the client insists on. */
   readonly kind: 'file' | 'directory' | 'any'
   /** false: a final symbolic link itself is opened (FILE_OPEN_REPARSE_POINT). */

@@ -5,7 +5,7 @@ import { xattrOfEa } from '../metadata/reserved.ts'
 import { foldKey } from '../names/fold.ts'
 import { type MemoryNode, statOf } from './node.ts'
 import { Access, allows, isOwner, isPrivileged } from './permissions.ts'
-import { dropStream } from './streams.ts'
+import { dropStream, isThere } from './streams.ts'
 import { demand, type Volume } from './volume.ts'
 
 /** Times on disk are whole ticks of 100 ns (MS-DTYP 2.3.3). */
@@ -90,7 +90,7 @@ export function setExtendedAttributes(
 
 /** The unnamed stream of a file first, then the named ones. */
 export function streamsOf(node: MemoryNode): StreamEntry[] {
-  const entries = [...node.streams.values()].map(({ name, content }) => {
+  const entries = [...node.streams.values()].filter(isThere).map(({ name, content }) => {
     const { size, allocated } = statOf(node, 0n, content)
     return { name, size, allocated }
   })

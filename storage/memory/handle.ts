@@ -21,7 +21,15 @@ import { MemoryCursor } from './cursor.ts'
 import { type Entry, type MemoryNode, type NamedStream, releaseNode, releaseStream, statOf } from './node.ts'
 import { Access, allows } from './permissions.ts'
 import { PAGE_BYTES, type SparseBytes } from './sparse-bytes.ts'
-import { removeStream, renameStream } from './streams.ts'
+import {
+  clearNamed,
+  readNamed,
+  removeStream,
+  renameStream,
+  resizeNamed,
+  writeNamed,
+  zeroNamed,
+} from './streams.ts'
 import { linkEntry, pathOf, removeEntry, renameEntry } from './tree.ts'
 import { demand, type Volume } from './volume.ts'
 
@@ -53,14 +61,19 @@ export class MemoryHandle implements FileHandle {
   }
 
   async read(target: Buffer, position: number): Promise<number> {
-    return await this.#run('read', () => this.#forReading().read(target, position))
+    return await this.#run('read', () => {
+      const content = this.#forReading()
+      if (this.#stream === undefined) return content.read(target, position)
+      return readNamed(this.#stream, target, position)
+    })
   }
 
   async write(source: Buffer, position: number): Promise<void> {
     await this.#run('write', () => {
       const content = this.#forWriting()
       this.#limitStream(position + source.length)
-      content.write(source, position)
+      if (this.#stream === undefined) content.write(source, position)
+      else writeNamed(this.#stream, source, position)
       this.#volume.touchData(this.#node)
     })
   }
@@ -79,8 +92,13 @@ export class MemoryHandle implements FileHandle {
 
   async overwrite(dosAttributes: number): Promise<FileStat> {
     return await this.#run('overwrite', () => {
-      this.#forWriting().clear()
-      if (this.#stream === undefined) overwriteNode(this.#volume, this.#node, dosAttributes)
+      const content = this.#forWriting()
+      if (this.#stream === undefined) {
+        content.clear()
+        overwriteNode(this.#volume, this.#node, dosAttributes)
+      } else {
+        clearNamed(this.#stream)
+      }
       this.#volume.touchData(this.#node)
       return this.#stat()
     })
@@ -97,7 +115,8 @@ export class MemoryHandle implements FileHandle {
     await this.#run('setSize', () => {
       const content = this.#forWriting()
       this.#limitStream(size)
-      content.setSize(size)
+      if (this.#stream === undefined) content.setSize(size)
+      else resizeNamed(this.#stream, size)
       this.#volume.touchData(this.#node)
     })
   }
@@ -106,7 +125,8 @@ export class MemoryHandle implements FileHandle {
     await this.#run('setAllocation', () => {
       const content = this.#forWriting()
       if (bytes < content.size) {
-        content.setSize(bytes)
+        if (this.#stream === undefined) content.setSize(bytes)
+        else resizeNamed(this.#stream, bytes)
         this.#volume.touchData(this.#node)
       } else {
         content.reserve(bytes)
@@ -117,7 +137,9 @@ export class MemoryHandle implements FileHandle {
 
   async zeroRange(range: ByteRange): Promise<void> {
     await this.#run('zeroRange', () => {
-      this.#forWriting().zeroRange(range)
+      const content = this.#forWriting()
+      if (this.#stream === undefined) content.zeroRange(range)
+      else zeroNamed(this.#stream, range)
       this.#volume.touchData(this.#node)
     })
   }
@@ -132,7 +154,8 @@ export class MemoryHandle implements FileHandle {
       const bytes = Buffer.alloc(this.#sourceLength(source, from))
       this.#peer(source).#forReading().read(bytes, from.offset)
       this.#limitStream(to + bytes.length)
-      target.write(bytes, to)
+      if (this.#stream === undefined) target.write(bytes, to)
+      else writeNamed(this.#stream, bytes, to)
       this.#volume.touchData(this.#node)
       return bytes.length
     })

@@ -9,6 +9,7 @@ import { MemoryHandle } from './handle.ts'
 import { type Entry, type MemoryNode, type NamedStream, statOf } from './node.ts'
 import { Access, allows, permissionsOf } from './permissions.ts'
 import { type Place, resolve } from './resolve.ts'
+import { isThere, newStream } from './streams.ts'
 import { attachEntry, pathOf } from './tree.ts'
 import { demand, ownerOf, type Volume } from './volume.ts'
 
@@ -121,13 +122,15 @@ function openStream(
 ): Opened<NamedStream> {
   const key = foldKey(name)
   const existing = node.streams.get(key)
-  if (existing !== undefined) {
+  const ignoresEmpty = request.ignoreEmptyStreams === true
+  if (existing !== undefined && isThere(existing) && !(ignoresEmpty && existing.content.size === 0)) {
     demand(request.disposition !== 'create', 'exists')
     return { value: existing, created: false }
   }
   demand(request.disposition !== 'open', 'not-found')
   demand(allows(node, request.identity, Access.write), 'access-denied')
-  const stream: NamedStream = { name, content: volume.newContent(), present: true, handles: 0 }
+  if (existing !== undefined) return { value: existing, created: true }
+  const stream = newStream(name, volume.newContent())
   node.streams.set(key, stream)
   volume.touchMetadata(node)
   return { value: stream, created: true }

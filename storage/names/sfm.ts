@@ -43,3 +43,10 @@ export function toClient(nativeName: string): string {
   if (mapped.endsWith('.')) return mapped.slice(0, -1) + TRAILING_PERIOD
   return mapped
 }
+
+const NATIVE_IN_STREAM = /[:\\]/g
+
+/** What clients see of a stream's stored name: fewer characters are forbidden in these than in names of files. */
+export function streamToClient(stored: string): string {
+  return stored.replace(NATIVE_IN_STREAM, (unit) => toClient(unit))
+}

@@ -1,12 +1,11 @@
 /** MS-FSA 2.1.5.4 and 2.1.5.14.11: names come, move and go. Each acts on (parent, name), checked to be still what the handle was opened by. */
 
 import { StorageError } from '../errors.ts'
-import { decodeName } from './disk-name.ts'
+import { diskPathOf, linkTextOf } from './disk-path.ts'
 import { check, Errno } from './errno.ts'
 import { actAs } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
 import {
-  AT_FDCWD,
   AT_REMOVEDIR,
   close,
   fsync,
@@ -16,10 +15,8 @@ import {
   O_PATH,
   O_RDONLY,
   openBeneath,
-  procPath,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
-  readlinkat,
   renameat,
   reopen,
   statEntry,
@@ -30,52 +27,15 @@ import {
 import { findEntry, type OpenedDirectory, openDirectory, openDirectoryExact } from './resolve.ts'
 import { clientPath, diskComponents, indexes, joinPath, shareOf } from './share.ts'
 import { clientName, type Share, splitPath } from './share-type.ts'
+import { moveSidecar, removeSidecar } from './sidecar-file.ts'
 import { identityOf, newRecord, sizeOf, typeOf } from './stat-record.ts'
 
-/** PATH_MAX of Linux. */
-const MAXIMUM_PATH_BYTES = 4096
-const DELETED = ' (deleted)'
 /** Names that exist for a moment, in the directory of what they will be; no client's name begins so. */
 const TEMPORARY_PREFIX = '.poolhouse-'
-
-const pathBuffer = Buffer.alloc(MAXIMUM_PATH_BYTES)
 
 /** The descriptor of the entry itself: of the link where a file was opened through one. */
 function entryDescriptor(node: NodeReference): number {
   return node.link ?? node.fd
-}
-
-/** Text of a symbolic link: of an entry, or with name '' of a descriptor. */
-export function linkTextOf(directory: number, name: string): string {
-  const length = check(readlinkat(directory, name, pathBuffer), 'readlink')
-  if (length === MAXIMUM_PATH_BYTES) throw new StorageError('name-too-long')
-  return decodeName(pathBuffer, 0, length)
-}
-
-/** Where the kernel says that a descriptor's entry is now, from the share's root. @throws StorageError 'not-found', 'outside' */
-export function diskPathOf(share: Share, fd: number): string {
-  const root = linkTextOf(AT_FDCWD, procPath(share.root))
-  const path = linkTextOf(AT_FDCWD, procPath(fd))
-  if (path === root) return ''
-  const prefix = root === '/' ? '/' : `${root}/`
-  if (!path.startsWith(prefix)) throw new StorageError('outside', 'the file was moved out of the share')
-  const below = path.slice(prefix.length)
-  if (below.endsWith(DELETED) && !isAt(share, below, fd)) {
-    throw new StorageError('not-found', 'the entry was removed')
-  }
-  return below
-}
-
-/** Whether a path names the very file: one may be called "x (deleted)". */
-function isAt(share: Share, path: string, fd: number): boolean {
-  const there = openBeneath(share.root, path, O_PATH | O_NOFOLLOW)
-  if (there < 0) return false
-  try {
-    const [mine, other] = [newRecord(), newRecord()]
-    return statOf(fd, mine) === 0 && statOf(there, other) === 0 && identityOf(mine) === identityOf(other)
-  } finally {
-    close(there)
-  }
 }
 
 interface CurrentEntry {
@@ -149,6 +109,7 @@ export function remove(node: NodeReference): void {
       const flags = typeOf(record) === 'directory' ? AT_REMOVEDIR : 0
       checkEntryChange(unlinkat(parent.fd, name, flags), `unlink "${name}"`)
       indexes.removed(mark, parent.fd, name)
+      removeSidecar({ directory: parent.fd, name })
     } finally {
       close(parent.fd)
     }
@@ -216,6 +177,8 @@ function move(source: CurrentEntry, target: OpenedDirectory, name: string, job: 
   indexes.removed(sourceMark, from, source.name)
   if (taken !== undefined && !isItself) indexes.removed(targetMark, target.fd, taken)
   indexes.added(targetMark, target.fd, name)
+  if (taken !== undefined && !isItself && taken !== name) removeSidecar({ directory: target.fd, name: taken })
+  moveSidecar({ directory: from, name: source.name }, { directory: target.fd, name })
 }
 
 /** The name, as stored, that stands in the way of a new one. */

@@ -2,7 +2,7 @@
 
 import { constants } from 'node:fs'
 import type { Identity, MacMetadata, Permissions } from '../file-system.ts'
-import { macMetadataOf } from '../metadata/mac-metadata.ts'
+import { macMetadataOf, type SidecarFacts } from '../metadata/mac-metadata.ts'
 import { actAs, isSuperuser } from './identity.ts'
 import { mayAccess, mayAccessEntry } from './native.ts'
 import { groupOf, modeOf, ownerOf } from './stat-record.ts'
@@ -51,6 +51,7 @@ export function detailsOf(
     readonly rights: DirectoryRights
     readonly directory: number
     readonly name: string
+    readonly sidecar: SidecarFacts | undefined
   },
 ): Details {
   const xattrs = listXattrs(place)
@@ -66,7 +67,7 @@ export function detailsOf(
       owner,
       remove: rights.writable && (!rights.sticky || rights.owned || owner),
     },
-    mac: macMetadataOf(xattrs, { value: (xattr) => peekXattr(place, xattr) }),
+    mac: macMetadataOf(xattrs, { value: (xattr) => peekXattr(place, xattr) }, within.sidecar),
   }
 }
 

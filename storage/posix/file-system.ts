@@ -1,14 +1,20 @@
 /** A directory as a share's tree: the main thread's side, which sends jobs to workers and moves data itself. */
 
 import type { Features, FileSystem, OpenOutcome, OpenRequest, SpaceInfo } from '../file-system.ts'
-import { streamOfXattr } from '../metadata/dos-stream.ts'
 import { normalKey } from '../names/fold.ts'
 import { closeDescriptor } from './descriptor.ts'
 import { type HandleContext, PosixHandle } from './handle.ts'
 import type { OpenReply } from './jobs.ts'
 import { hashOf } from './name-table.ts'
 import type { ProbedRoot } from './probe.ts'
-import { clientName, type NameMapping, type Share, splitPath } from './share-type.ts'
+import {
+  clientName,
+  type MacMetadataFormat,
+  type MacResourceFormat,
+  type NameMapping,
+  type Share,
+  splitPath,
+} from './share-type.ts'
 import { decodeStat, fileIdentityHash } from './stat-record.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -18,6 +24,12 @@ export interface PosixFileSystemOptions {
   /** Stays open when the file system is closed: others may use it too. */
   readonly workers: WorkerPool
   readonly nameMapping?: NameMapping
+  /** Where new AFP_AfpInfo goes; 'stream' unless given. What is there is read in any format. */
+  readonly macMetadata?: MacMetadataFormat
+  /** Likewise for AFP_Resource. */
+  readonly macResource?: MacResourceFormat
+  /** Whether sidecars ._NAME of files that exist are left out of listings; they are unless false. */
+  readonly hidesSidecars?: boolean
 }
 
 class PosixFileSystem implements FileSystem {
@@ -79,7 +91,7 @@ class PosixFileSystem implements FileSystem {
       fileCreated: reply.fileCreated,
       path: reply.path,
       stat,
-      ...(reply.stream !== undefined && { stream: streamOfXattr(reply.stream) ?? '' }),
+      ...(reply.streamName !== undefined && { stream: reply.streamName }),
       ...(reply.permissions !== undefined && { permissions: reply.permissions }),
       ...(reply.securityDescriptor !== undefined && {
         securityDescriptor: Buffer.from(reply.securityDescriptor),
@@ -131,6 +143,9 @@ export async function createPosixFileSystem(options: PosixFileSystemOptions): Pr
     extendedAttributes: probed.features.extendedAttributes,
     compression: probed.features.compression,
     maximumStreamBytes: probed.features.maximumStreamBytes,
+    macMetadata: options.macMetadata ?? 'stream',
+    macResource: options.macResource ?? 'stream',
+    hidesSidecars: options.hidesSidecars ?? true,
   })
   return new PosixFileSystem(workers, share, probed)
 }

@@ -15,12 +15,13 @@ import type {
   RenameRequest,
   StreamEntry,
 } from '../file-system.ts'
+import { MAXIMUM_FORK_BYTES } from '../metadata/sidecar.ts'
 import { toNative } from '../names/sfm.ts'
 import { shortNameOf } from '../names/short-name.ts'
 import { copyKernel, copyPlain } from './copy.ts'
 import { PosixCursor } from './cursor.ts'
 import { closeDescriptor, flushDescriptor, readFully, writeFully } from './descriptor.ts'
-import type { NodeReference } from './jobs.ts'
+import { isSameStream, type NodeReference, type StreamReference } from './jobs.ts'
 import type { LocalChanges } from './local-changes.ts'
 import { decodeStat, isSpecial, type Volume } from './stat-record.ts'
 import type { Argument, Operation, Result, WorkerPool } from './worker-pool.ts'
@@ -294,10 +295,10 @@ export class PosixHandle implements FileHandle {
   }
 
   /** The stream has another name for all who have it open. */
-  #followStream(renamed: string): void {
+  #followStream(renamed: StreamReference): void {
     const { stream } = this.#node
     for (const handle of this.#context.handles) {
-      if (handle.#open.fileId !== this.#open.fileId || handle.#node.stream !== stream) continue
+      if (handle.#open.fileId !== this.#open.fileId || !isSameStream(handle.#node.stream, stream)) continue
       handle.#node = { ...handle.#node, stream: renamed }
     }
   }
@@ -387,7 +388,9 @@ export class PosixHandle implements FileHandle {
 
   /** Checked before anything of that size is copied. */
   #limitStream(end: number): void {
-    if (end > this.#context.features.maximumStreamBytes) throw new StorageError('stream-too-large')
+    const isFork = this.#node.stream?.kind === 'resource-fork'
+    if (end > (isFork ? MAXIMUM_FORK_BYTES : this.#context.features.maximumStreamBytes))
+      throw new StorageError('stream-too-large')
   }
 
   #decode(record: Uint8Array): FileStat {

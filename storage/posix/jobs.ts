@@ -3,6 +3,21 @@
 import type { StorageErrorCode } from '../errors.ts'
 import type { Identity, OpenRequest, Permissions } from '../file-system.ts'
 
+/** A named stream that is open. */
+export type StreamReference =
+  /** An extended attribute holds it. */
+  | { readonly kind: 'xattr'; readonly xattr: string }
+  /** AFP_AfpInfo, AFP_Resource: wherever they are at the moment. */
+  | { readonly kind: 'afp-info' }
+  | { readonly kind: 'resource-fork' }
+  /** An attribute of this name in the file's sidecar holds it, and it is only read. */
+  | { readonly kind: 'embedded'; readonly attribute: string }
+
+/** Whether two handles have one attribute open, which then may get another name. */
+export function isSameStream(one: StreamReference | undefined, other: StreamReference | undefined): boolean {
+  return one?.kind === 'xattr' && other?.kind === 'xattr' && one.xattr === other.xattr
+}
+
 /** A file that is open, as jobs name it. */
 export interface NodeReference {
   readonly share: number
@@ -12,8 +27,8 @@ export interface NodeReference {
   /** Descriptor of the symbolic link through which the file was opened: the entry that is renamed and removed. */
   readonly link: number | undefined
   readonly identity: Identity | undefined
-  /** Extended attribute that holds the named stream; absent: the file itself. */
-  readonly stream: string | undefined
+  /** Absent: the file itself. */
+  readonly stream: StreamReference | undefined
 }
 
 export interface OpenJob extends OpenRequest {
@@ -25,7 +40,9 @@ export interface Opened {
   readonly fd: number
   readonly pathOnly: boolean
   readonly link: number | undefined
-  readonly stream: string | undefined
+  readonly stream: StreamReference | undefined
+  /** As clients see it. */
+  readonly streamName: string | undefined
   readonly created: boolean
   readonly fileCreated: boolean
   readonly path: string

@@ -3,12 +3,13 @@
 import { constants } from 'node:fs'
 import { StorageError } from '../errors.ts'
 import type { Identity, ListRequest } from '../file-system.ts'
+import { ownerOfSidecar, sidecarName } from '../metadata/sidecar.ts'
 import { compile, isWild } from '../names/expression.ts'
 import { toNative } from '../names/sfm.ts'
 import { shortNameOf } from '../names/short-name.ts'
 import { eachName } from './directory-read.ts'
 import { decodeName, wellFormed } from './disk-name.ts'
-import { diskPathOf, linkTextOf } from './entries.ts'
+import { diskPathOf, linkTextOf } from './disk-path.ts'
 import { type Details, type DirectoryRights, detailsOf, directoryRights } from './entry-details.ts'
 import { check } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
@@ -28,6 +29,8 @@ import {
 import { openDirectoryExact } from './resolve.ts'
 import { joinPath, shareOf } from './share.ts'
 import { clientName, type Share, splitPath } from './share-type.ts'
+import { isSidecar } from './sidecar-file.ts'
+import { sidecarFacts } from './sidecar-of.ts'
 import { newRecord, RECORD_BYTES, typeOf } from './stat-record.ts'
 import { type EntryPath, insideDirectory } from './thread-directory.ts'
 import type { XattrPlace } from './xattr.ts'
@@ -35,6 +38,8 @@ import type { XattrPlace } from './xattr.ts'
 /** Most entries of one job, so that a worker is not held for long. */
 export const MAXIMUM_PAGE_ENTRIES = 1024
 const INITIAL_BYTES = 4096
+const DOT = 0x2e
+const UNDERSCORE = 0x5f
 
 /** A listing in progress; names are kept as bytes, each ended by a NUL, off the heap. */
 interface Cursor {
@@ -46,6 +51,8 @@ interface Cursor {
   readonly searchable: boolean
   /** Where details of the entries are asked for. */
   readonly rights: DirectoryRights | undefined
+  /** Names that may be sidecars, whether they matched or not. */
+  readonly sidecars: ReadonlySet<string>
   /** '.' and '..', as far as they matched and were not given yet. */
   readonly dots: string[]
   names: Buffer
@@ -65,11 +72,13 @@ export function beginListing(job: ListRequest & { node: NodeReference }): number
   const exact = !isWild(pattern)
   return actAs(node.identity, () => {
     const directory = check(openBeneath(node.fd, '', O_RDONLY | O_DIRECTORY), 'open directory')
+    const sidecars = new Set<string>()
     const cursor: Cursor = {
       node,
       directory,
       hideUnreadable,
       posixNames,
+      sidecars,
       rights: details ? rightsIn(directory, node) : undefined,
       searchable: mayAccess(directory, constants.X_OK),
       dots: ['.', '..'].filter(matches),
@@ -79,6 +88,7 @@ export function beginListing(job: ListRequest & { node: NodeReference }): number
     }
     try {
       eachName(directory, (bytes, from, to) => {
+        if (bytes[from] === DOT && bytes[from + 1] === UNDERSCORE) sidecars.add(decodeName(bytes, from, to))
         if (pattern !== '*') {
           const name = shownName(share, decodeName(bytes, from, to), posixNames)
           if (!matches(name) && !(exact && matches(shortNameOf(toNative(name))))) return
@@ -191,6 +201,7 @@ class PageWriter {
       return
     }
     const { directory, hideUnreadable, node } = this.#cursor
+    if (this.#isHiddenSidecar(name)) return
     if (hideUnreadable && !mayRead(node.identity, directory, name)) return
     if (statEntry(directory, name, record) < 0) return
     if (typeOf(record) === 'symlink') {
@@ -200,6 +211,15 @@ class PageWriter {
       this.#addMetadata(place, record, name)
     }
     this.#names.push(shownName(this.#share, name, this.#cursor.posixNames))
+  }
+
+  /** What its file shows as streams; one whose file is gone is a file like others. */
+  #isHiddenSidecar(name: string): boolean {
+    const { sidecars, directory, posixNames, node } = this.#cursor
+    if (!this.#share.hidesSidecars || posixNames || !sidecars.has(name)) return false
+    const owner = ownerOfSidecar(name)
+    if (owner === undefined || statEntry(directory, owner, newRecord()) < 0) return false
+    return actAs(node.identity, () => isSidecar(directory, name))
   }
 
   finish(done: boolean): Page {
@@ -215,11 +235,14 @@ class PageWriter {
   }
 
   #addMetadata(place: XattrPlace, record: Buffer, name: string): void {
-    const { hideUnreadable, rights, node, directory } = this.#cursor
+    const { hideUnreadable, rights, node, directory, sidecars } = this.#cursor
     const descriptor = addMetadata(place, record, hideUnreadable || rights !== undefined)
     if (descriptor !== undefined) this.#descriptors.set(this.#names.length, descriptor)
     if (rights === undefined) return
-    const within = { identity: node.identity, rights, directory, name }
+    const sidecar = sidecars.has(sidecarName(name))
+      ? actAs(node.identity, () => sidecarFacts({ directory, name }))
+      : undefined
+    const within = { identity: node.identity, rights, directory, name, sidecar }
     this.#details[this.#names.length] = detailsOf(place, record, within)
   }
 

@@ -11,6 +11,7 @@ import {
 } from '../metadata/change-time.ts'
 import { DOS_ATTRIBUTES_XATTR, decodeDosAttributes, encodeDosAttributes } from '../metadata/dos-attributes.ts'
 import { extendedAttributesSize } from '../metadata/ea-size.ts'
+import { decodeNetatalkMetadata, NETATALK_METADATA_XATTR } from '../metadata/netatalk.ts'
 import { eaOfXattr, OWN_PREFIX } from '../metadata/reserved.ts'
 import { check } from './errno.ts'
 import { actingUid, asServer, isSuperuser } from './identity.ts'
@@ -59,9 +60,20 @@ export function addMetadata(
   }
   const stored = names.includes(DOS_ATTRIBUTES_XATTR) ? peekReadable(place, DOS_ATTRIBUTES_XATTR) : undefined
   const { dosAttributes = 0, birthTime } = stored === undefined ? {} : decodeDosAttributes(stored)
-  setMetadata(record, { dosAttributes, birthTime, eaSize: extendedAttributesSize(readEas(place, names)) })
+  setMetadata(record, {
+    dosAttributes,
+    birthTime: birthTime ?? netatalkBirthTime(place, names),
+    eaSize: extendedAttributesSize(readEas(place, names)),
+  })
   if (names.includes(CHANGE_TIME_XATTR)) addChangeTime(place, record)
   return withDescriptor && names.includes(SECURITY_DESCRIPTOR_XATTR) ? storedDescriptor(place) : undefined
+}
+
+/** Where nothing else says it, netatalk's date counts: whole seconds. */
+function netatalkBirthTime(place: XattrPlace, names: readonly string[]): Nanoseconds | undefined {
+  if (!names.includes(NETATALK_METADATA_XATTR)) return undefined
+  const value = peekReadable(place, NETATALK_METADATA_XATTR)
+  return value === undefined ? undefined : decodeNetatalkMetadata(value)?.birthTime
 }
 
 function addChangeTime(place: XattrPlace, record: Buffer): void {

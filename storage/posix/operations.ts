@@ -2,6 +2,7 @@
 
 import * as attributes from './attributes.ts'
 import * as data from './data.ts'
+import * as eas from './eas.ts'
 import * as entries from './entries.ts'
 import * as inotify from './inotify.ts'
 import * as listing from './listing.ts'
@@ -37,8 +38,8 @@ export const operations = {
   removeStream: streams.removeStream,
   renameStream: streams.renameStream,
   listStreams: streams.listStreams,
-  listEas: streams.listEas,
-  setEas: streams.setEas,
+  listEas: eas.listEas,
+  setEas: eas.setEas,
   flushEntry: entries.flushEntry,
   remove: entries.remove,
   rename: entries.rename,

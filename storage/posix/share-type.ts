@@ -6,6 +6,11 @@ import { wellFormed } from './disk-name.ts'
 /** 'native': the disk has the characters themselves; 'private': what clients send, U+F001 to U+F029. */
 export type NameMapping = 'native' | 'private'
 
+/** Where new AFP_AfpInfo goes: an attribute of Samba's streams_xattr, or netatalk's. */
+export type MacMetadataFormat = 'stream' | 'netatalk'
+/** Where new AFP_Resource goes: the same, netatalk's attribute, or a sidecar ._NAME, which takes any size. */
+export type MacResourceFormat = 'stream' | 'xattr' | 'file'
+
 export interface Share {
   readonly id: number
   /** Descriptor of the root, opened with O_PATH; shared by all threads of the process. */
@@ -16,6 +21,10 @@ export interface Share {
   readonly compression: boolean
   /** Largest named stream. */
   readonly maximumStreamBytes: number
+  readonly macMetadata: MacMetadataFormat
+  readonly macResource: MacResourceFormat
+  /** Sidecars ._NAME of files that exist are not listed. */
+  readonly hidesSidecars: boolean
 }
 
 /** A path's directory and last component; of the root '' and ''. */
