@@ -166,6 +166,13 @@ export const shareSchema = z.strictObject(
     /** Patterns with * and ?, shown as hidden. */
     hide_files: list(text('use a file name, with * and ? as wildcards', /^[^\0/]{1,255}$/)),
     hide_unreadable: flag().default(false),
+    /** Streams and sidecar files of Macs are understood; false: they are streams and files like others. */
+    fruit: flag().default(true),
+    /** Where new AFP_AfpInfo and AFP_Resource of Macs go; what is there is read in each format. */
+    fruit_metadata: choice('stream', 'netatalk').default('stream'),
+    fruit_resource: choice('stream', 'xattr', 'file').default('stream'),
+    /** Files ._NAME with a Mac's metadata of NAME are not listed beside it. */
+    hide_apple_double: flag().default(true),
     /** Files with the read-only attribute can be deleted, as on POSIX. */
     delete_readonly: flag().default(false),
     /** Links that stay inside the share are followed; false: none is. */

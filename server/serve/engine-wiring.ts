@@ -24,25 +24,40 @@ import { diskShare, pipeShare } from './shares.ts'
 import { closeFileById, closeSessionById, createSmbEngine, createSmbServer, shareList } from './smb-server.ts'
 import { smbStatus, smbUsage } from './smb-status.ts'
 
-/** The storage of all shares: one file system for each served folder, kept over reloads. */
+/** What of a share decides about its storage. */
+type StoredShare = Pick<
+  ShareConfiguration,
+  'path' | 'fruit' | 'fruitMetadata' | 'fruitResource' | 'hideAppleDouble'
+>
+
+/** The storage of all shares: one file system for each served folder with the same formats, kept over reloads. */
 class ShareStorage {
   readonly #workers: WorkerPool
-  readonly #byPath = new Map<string, FileSystem>()
+  readonly #byFolder = new Map<string, FileSystem>()
 
   constructor(workers: WorkerPool) {
     this.#workers = workers
   }
 
-  async open(path: string): Promise<FileSystem> {
-    const known = this.#byPath.get(path)
+  async open(share: StoredShare): Promise<FileSystem> {
+    const { path = '', fruit, fruitMetadata, fruitResource, hideAppleDouble } = share
+    const key = JSON.stringify([path, fruit, fruitMetadata, fruitResource, hideAppleDouble])
+    const known = this.#byFolder.get(key)
     if (known !== undefined) return known
-    const fileSystem = await createPosixFileSystem({ root: path, workers: this.#workers })
-    this.#byPath.set(path, fileSystem)
+    const fileSystem = await createPosixFileSystem({
+      root: path,
+      workers: this.#workers,
+      macStreams: fruit,
+      macMetadata: fruitMetadata,
+      macResource: fruitResource,
+      hidesSidecars: hideAppleDouble,
+    })
+    this.#byFolder.set(key, fileSystem)
     return fileSystem
   }
 
   async close(): Promise<void> {
-    await Promise.all(Array.from(this.#byPath.values(), (fileSystem) => fileSystem.close()))
+    await Promise.all(Array.from(this.#byFolder.values(), (fileSystem) => fileSystem.close()))
     await this.#workers.close()
   }
 }
@@ -115,7 +130,7 @@ async function makeShares(
 ): Promise<Share[]> {
   const shares: Share[] = [pipeShare(configuration, options)]
   for (const share of servedShares(configuration)) {
-    const fileSystem = await storage.open(share.path ?? '')
+    const fileSystem = await storage.open(share)
     warnOfMissingFeatures(share, fileSystem, options)
     shares.push(diskShare(share, fileSystem, options))
   }
@@ -129,8 +144,9 @@ async function monitoredShares(
 ): Promise<MonitoredShare[]> {
   const shares = servedShares(configuration).filter(({ timeMachine }) => timeMachine)
   return Promise.all(
-    shares.map(async ({ name, path, staleAfterDays }) => {
-      return { name, fileSystem: await storage.open(path), staleAfterDays }
+    shares.map(async (share) => {
+      const { name, staleAfterDays } = share
+      return { name, fileSystem: await storage.open(share), staleAfterDays }
     }),
   )
 }

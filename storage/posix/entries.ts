@@ -109,7 +109,7 @@ export function remove(node: NodeReference): void {
       const flags = typeOf(record) === 'directory' ? AT_REMOVEDIR : 0
       checkEntryChange(unlinkat(parent.fd, name, flags), `unlink "${name}"`)
       indexes.removed(mark, parent.fd, name)
-      removeSidecar({ directory: parent.fd, name })
+      if (share.macStreams) removeSidecar({ directory: parent.fd, name })
     } finally {
       close(parent.fd)
     }
@@ -177,6 +177,7 @@ function move(source: CurrentEntry, target: OpenedDirectory, name: string, job: 
   indexes.removed(sourceMark, from, source.name)
   if (taken !== undefined && !isItself) indexes.removed(targetMark, target.fd, taken)
   indexes.added(targetMark, target.fd, name)
+  if (!shareOf(job.node.share).macStreams) return
   if (taken !== undefined && !isItself && taken !== name) removeSidecar({ directory: target.fd, name: taken })
   moveSidecar({ directory: from, name: source.name }, { directory: target.fd, name })
 }

@@ -24,6 +24,8 @@ export interface PosixFileSystemOptions {
   /** Stays open when the file system is closed: others may use it too. */
   readonly workers: WorkerPool
   readonly nameMapping?: NameMapping
+  /** Whether AFP_AfpInfo and AFP_Resource have Apple's rules and sidecars ._NAME are looked at; they are unless false. */
+  readonly macStreams?: boolean
   /** Where new AFP_AfpInfo goes; 'stream' unless given. What is there is read in any format. */
   readonly macMetadata?: MacMetadataFormat
   /** Likewise for AFP_Resource. */
@@ -143,9 +145,10 @@ export async function createPosixFileSystem(options: PosixFileSystemOptions): Pr
     extendedAttributes: probed.features.extendedAttributes,
     compression: probed.features.compression,
     maximumStreamBytes: probed.features.maximumStreamBytes,
+    macStreams: options.macStreams ?? true,
     macMetadata: options.macMetadata ?? 'stream',
     macResource: options.macResource ?? 'stream',
-    hidesSidecars: options.hidesSidecars ?? true,
+    hidesSidecars: options.macStreams !== false && options.hidesSidecars !== false,
   })
   return new PosixFileSystem(workers, share, probed)
 }

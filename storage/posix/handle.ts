@@ -97,6 +97,8 @@ export class PosixHandle implements FileHandle {
 
   async flush(): Promise<void> {
     await this.#use(async () => {
+      const isFork = this.#node.stream?.kind === 'resource-fork'
+      if (isFork) await this.#context.workers.run(this.#open.nodeKey, 'syncResourceFork', this.#node)
       if (this.#node.pathOnly) await this.#context.workers.run(this.#open.nodeKey, 'flush', this.#node)
       else await flushDescriptor(this.#node.fd)
     })

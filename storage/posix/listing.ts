@@ -88,7 +88,8 @@ export function beginListing(job: ListRequest & { node: NodeReference }): number
     }
     try {
       eachName(directory, (bytes, from, to) => {
-        if (bytes[from] === DOT && bytes[from + 1] === UNDERSCORE) sidecars.add(decodeName(bytes, from, to))
+        const mayBeSidecar = share.macStreams && bytes[from] === DOT && bytes[from + 1] === UNDERSCORE
+        if (mayBeSidecar) sidecars.add(decodeName(bytes, from, to))
         if (pattern !== '*') {
           const name = shownName(share, decodeName(bytes, from, to), posixNames)
           if (!matches(name) && !(exact && matches(shortNameOf(toNative(name))))) return

@@ -4,9 +4,11 @@ import { StorageError } from '../errors.ts'
 import { APPLE_STREAM_NAMES } from '../metadata/apple-streams.ts'
 import { xattrOfStream } from '../metadata/dos-stream.ts'
 import { NETATALK_RESOURCE_XATTR } from '../metadata/netatalk.ts'
+import { check } from './errno.ts'
 import { asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
 import { placeOf } from './metadata.ts'
+import { fsync } from './native.ts'
 import { shareOf } from './share.ts'
 import { forkBytesOf, readFork, removeIfSpent, setForkSize, writeFork } from './sidecar-file.ts'
 import { withOwnSidecar, withSidecar } from './sidecar-of.ts'
@@ -120,6 +122,11 @@ function removeAttributes(node: NodeReference): void {
   const xattr = findStream(node, NAME)
   if (xattr !== undefined) removeStreamValue(node, xattr)
   asServer(() => removeXattr(placeOf(node), NETATALK_RESOURCE_XATTR))
+}
+
+/** Returns when a fork in a sidecar is on the disk; one in an attribute goes with its file. */
+export function syncResourceFork(node: NodeReference): void {
+  withSidecar(node, 'read', ({ fd }) => check(fsync(fd), 'fsync'))
 }
 
 /** Removes it from wherever it is. */

@@ -21,6 +21,8 @@ export interface Share {
   readonly compression: boolean
   /** Largest named stream. */
   readonly maximumStreamBytes: number
+  /** AFP_AfpInfo and AFP_Resource have Apple's rules, and are looked for in other formats; false: they are streams like others. */
+  readonly macStreams: boolean
   readonly macMetadata: MacMetadataFormat
   readonly macResource: MacResourceFormat
   /** Sidecars ._NAME of files that exist are not listed. */

@@ -59,7 +59,7 @@ function withEntry<T>(
   work: (place: EntryPlace) => T,
 ): T | undefined {
   const share = shareOf(id)
-  const path = pathOf(id, fd)
+  const path = share.macStreams ? pathOf(id, fd) : ''
   if (path === '') return undefined
   const { parent, name } = splitPath(path)
   return actAs(identity, () => {

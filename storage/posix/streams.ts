@@ -95,7 +95,7 @@ function findOpenable(file: NodeReference, job: OpenJob, name: string): Named | 
 }
 
 function findNamed(file: NodeReference, job: OpenJob, name: string): Named | undefined {
-  const apple = appleStreamOf(name)
+  const apple = appleOf(file, name)
   if (apple !== undefined) return hasApple(file, apple) ? appleNamed(apple) : undefined
   const xattr = findStream(file, name)
   if (xattr !== undefined) return xattrNamed(xattr)
@@ -107,11 +107,16 @@ function findNamed(file: NodeReference, job: OpenJob, name: string): Named | und
 
 /** Apple's streams are made when they are first written: an empty one is none. */
 function createStream(file: NodeReference, name: string): Named {
-  const apple = appleStreamOf(name)
+  const apple = appleOf(file, name)
   if (apple !== undefined) return appleNamed(apple)
   const xattr = findStream(file, name) ?? xattrOfStream(name)
   writeStreamValue(file, xattr, Buffer.alloc(0))
   return xattrNamed(xattr)
+}
+
+/** Which of Apple's streams a name means, on a share that knows them. */
+function appleOf({ share }: NodeReference, name: string): AppleStream | undefined {
+  return shareOf(share).macStreams ? appleStreamOf(name) : undefined
 }
 
 function appleNamed(kind: AppleStream): Named {
@@ -235,7 +240,7 @@ export function renameStream(job: { node: NodeReference; to: string; replace: bo
   if (error !== undefined) throw new StorageError(error)
   const stream = referenceOf(node)
   const isApple = stream.kind === 'afp-info' || stream.kind === 'resource-fork'
-  if (isApple || appleStreamOf(to) !== undefined) {
+  if (isApple || appleOf(node, to) !== undefined) {
     throw new StorageError('not-supported', 'what Macs keep there has one name')
   }
   const old = stream.kind === 'xattr' ? stream.xattr : importEmbedded(node, stream.attribute)
@@ -258,15 +263,11 @@ export function listStreams(node: NodeReference): readonly StreamEntry[] {
   const streams: StreamEntry[] = []
   if (typeOf(record) === 'file') streams.push(streamEntry('', sizeOf(record)))
   if (!shareOf(node.share).extendedAttributes) return streams
-  if (loadAfpInfo(file) !== undefined) {
-    streams.push(streamEntry(APPLE_STREAM_NAMES['afp-info'], AFP_INFO_BYTES))
-  }
-  const fork = resourceForkSize(file)
-  if (fork > 0) streams.push(streamEntry(APPLE_STREAM_NAMES['resource-fork'], fork))
+  if (shareOf(node.share).macStreams) streams.push(...appleStreams(file))
   const keys = new Set<string>()
   for (const xattr of asServer(() => listXattrs(placeOf(node)))) {
     const name = streamOfXattr(xattr)
-    if (name === undefined || appleStreamOf(name) !== undefined) continue
+    if (name === undefined || appleOf(file, name) !== undefined) continue
     keys.add(streamKey(name))
     streams.push(streamEntry(streamToClient(name), streamValueSize(node, xattr) ?? 0))
   }
@@ -274,6 +275,14 @@ export function listStreams(node: NodeReference): readonly StreamEntry[] {
     if (!keys.has(streamKey(name))) streams.push(streamEntry(streamToClient(name), bytes))
   }
   return streams
+}
+
+function appleStreams(file: NodeReference): StreamEntry[] {
+  const fork = resourceForkSize(file)
+  return [
+    ...(loadAfpInfo(file) === undefined ? [] : [streamEntry(APPLE_STREAM_NAMES['afp-info'], AFP_INFO_BYTES)]),
+    ...(fork > 0 ? [streamEntry(APPLE_STREAM_NAMES['resource-fork'], fork)] : []),
+  ]
 }
 
 function streamEntry(name: string, size: number): StreamEntry {
@@ -285,6 +294,7 @@ export function removeAllStreams(node: NodeReference): void {
   const file: NodeReference = { ...node, stream: undefined }
   const xattrs = asServer(() => listXattrs(placeOf(node)))
   for (const xattr of xattrs) if (streamOfXattr(xattr) !== undefined) removeStreamValue(node, xattr)
+  if (!shareOf(node.share).macStreams) return
   removeAfpInfo(file)
   removeResourceFork(file)
   for (const { name } of embeddedStreams(file)) forgetEmbedded(file, name)

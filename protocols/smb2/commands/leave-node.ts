@@ -2,6 +2,7 @@
 
 import { StorageError } from '../../../storage/errors.ts'
 import type { FileHandle } from '../../../storage/file-system.ts'
+import { isResourceFork } from '../apple/resource-fork.ts'
 import { NotifyAction, NotifyFilter } from '../fscc/notify.ts'
 import { nameFilter } from '../state/change-bus.ts'
 import type { OpenFile, Right, SharedFile } from '../state/open.ts'
@@ -22,6 +23,10 @@ export async function leaveNode(server: Server, leaving: Leaving): Promise<void>
   const { removeFile, removeStream, removed } = server.nodes.detach(shared)
   const requester = removeFile ?? removeStream
   if (requester === undefined) return
+  if (removeFile === undefined && isResourceFork(leaving.file.stream)) {
+    removed?.()
+    return
+  }
   try {
     await remove(leaving, requester, removeFile !== undefined)
     if (removeFile !== undefined) {

@@ -21,6 +21,7 @@ import { encodeFilePosixInformation } from '../fscc/posix-information.ts'
 import { Dialect } from '../messages/dialects.ts'
 import type { QueryInfoRequest, QueryInfoResponse } from '../messages/query-info.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Connection } from '../state/connection.ts'
 import type { Open } from '../state/open.ts'
 import type { Server } from '../state/server.ts'
 import { Status } from '../status.ts'
@@ -69,7 +70,7 @@ export function queryFileInformation(
   }
   switch (request.fileInfoClass) {
     case FileInformationClass.Stream:
-      return queryStreams(open, request)
+      return queryStreams(connection, open, request)
     case FileInformationClass.FullEa:
       return queryExtendedAttributes(open, request)
     case FileInformationClass.Posix:
@@ -152,8 +153,14 @@ async function queryPosix(
   return answerWithin(encodeFilePosixInformation(info, posixFactsOf(stat)), request.outputBufferLength)
 }
 
-async function queryStreams(open: Open, request: QueryInfoRequest): Promise<Outcome<QueryInfoResponse>> {
-  const streams = await open.file.handle.streams()
+/** To a Mac a named stream without bytes is none. */
+async function queryStreams(
+  { negotiatedAapl }: Connection,
+  open: Open,
+  request: QueryInfoRequest,
+): Promise<Outcome<QueryInfoResponse>> {
+  const all = await open.file.handle.streams()
+  const streams = negotiatedAapl ? all.filter(({ name, size }) => name === '' || size > 0) : all
   const encoded = encodeStreamInformation(
     streams.map((stream) => ({
       streamName: stream.name === '' ? '::$DATA' : `:${stream.name}:$DATA`,

@@ -124,7 +124,8 @@ function storageRequest(
   access: number,
   inheritance: Inheritance,
 ): OpenRequest {
-  const { share, admission } = context.treeConnect
+  const { connection, treeConnect } = context
+  const { share, admission } = treeConnect
   const { request, name } = plan
   const isDirectory = wantsDirectory(plan)
   const isFile =
@@ -135,7 +136,7 @@ function storageRequest(
       disposition === 'open' || plan.posix !== undefined
         ? name.path
         : tunnelledPath(context.server, share, name.path),
-    ...(name.stream === '' ? {} : { stream: name.stream }),
+    ...(name.stream === '' ? {} : { stream: name.stream, ignoreEmptyStreams: connection.negotiatedAapl }),
     identity: admission.identity,
     disposition: refuseCreation(context, plan) === undefined ? disposition : 'open',
     kind: isDirectory ? 'directory' : isFile ? 'file' : 'any',
