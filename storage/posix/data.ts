@@ -24,6 +24,7 @@ import {
   SEEK_HOLE,
   setInodeFlags,
 } from './native.ts'
+import { syncResourceFork } from './resource-fork.ts'
 import { shareOf } from './share.ts'
 import { sizeOf, typeOf } from './stat-record.ts'
 
@@ -108,8 +109,9 @@ export function clone(job: CopyJob): void {
   check(result, 'FICLONERANGE')
 }
 
-/** fsync of what was opened without data access. */
+/** fsync of what was opened without data access, and of a sidecar. */
 export function flush(node: NodeReference): void {
+  if (node.stream?.kind === 'resource-fork') syncResourceFork(node)
   withDescriptor(node, (fd) => check(fsync(fd), 'fsync'))
 }
 

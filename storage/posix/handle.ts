@@ -97,10 +97,9 @@ export class PosixHandle implements FileHandle {
 
   async flush(): Promise<void> {
     await this.#use(async () => {
-      const isFork = this.#node.stream?.kind === 'resource-fork'
-      if (isFork) await this.#context.workers.run(this.#open.nodeKey, 'syncResourceFork', this.#node)
-      if (this.#node.pathOnly) await this.#context.workers.run(this.#open.nodeKey, 'flush', this.#node)
-      else await flushDescriptor(this.#node.fd)
+      const isWhole = !this.#node.pathOnly && this.#node.stream?.kind !== 'resource-fork'
+      if (isWhole) await flushDescriptor(this.#node.fd)
+      else await this.#context.workers.run(this.#open.nodeKey, 'flush', this.#node)
     })
   }
 
@@ -390,9 +389,8 @@ export class PosixHandle implements FileHandle {
 
   /** Checked before anything of that size is copied. */
   #limitStream(end: number): void {
-    const isFork = this.#node.stream?.kind === 'resource-fork'
-    if (end > (isFork ? MAXIMUM_FORK_BYTES : this.#context.features.maximumStreamBytes))
-      throw new StorageError('stream-too-large')
+    if (this.#node.stream?.kind === 'resource-fork' && end <= MAXIMUM_FORK_BYTES) return
+    if (end > this.#context.features.maximumStreamBytes) throw new StorageError('stream-too-large')
   }
 
   #decode(record: Uint8Array): FileStat {

@@ -8,7 +8,6 @@ import * as inotify from './inotify.ts'
 import * as listing from './listing.ts'
 import { open } from './open.ts'
 import { openRoot } from './probe.ts'
-import { syncResourceFork } from './resource-fork.ts'
 import { addShare, indexes, removeShare, shareOf } from './share.ts'
 import { spaceOf } from './statfs.ts'
 import * as streams from './streams.ts'
@@ -36,7 +35,6 @@ export const operations = {
   readStream: streams.readStream,
   writeStream: streams.writeStream,
   setSizeOfStream: streams.setSizeOfStream,
-  syncResourceFork,
   removeStream: streams.removeStream,
   renameStream: streams.renameStream,
   listStreams: streams.listStreams,

@@ -235,6 +235,35 @@ scene('a Mac deletes what another has open', async (t, { sim, anna }) => {
   t.equal(await attempt(mac, { ...band, createDisposition: OPEN }), hex(OBJECT_NAME_NOT_FOUND))
 })
 
+scene(
+  'streams without bytes are none to a Mac, and resource forks go with their file alone',
+  async (t, { sim, anna }) => {
+    const mac = await mountMac(sim)
+    await make(anna, 'file')
+    for (const name of ['file:attribute', 'file:AFP_Resource', 'file:AFP_AfpInfo']) await make(anna, name)
+    const existing = (name: string) => ({ name, createDisposition: OPEN })
+    t.equal(await attempt(anna, existing('file:attribute')), CreateAction.OPENED)
+    for (const name of ['file:attribute', 'file:AFP_Resource', 'file:AFP_AfpInfo']) {
+      t.equal(await attempt(mac, existing(name)), hex(OBJECT_NAME_NOT_FOUND), name)
+    }
+    const fork = await mac.create({ name: 'file:AFP_Resource' })
+    t.equal(await mac.write(fork.fileId, 'fork'), SUCCESS)
+    t.equal(await mac.close(fork.fileId), SUCCESS)
+    const attribute = await mac.create({ name: 'file:attribute' })
+    t.equal(await mac.write(attribute.fileId, 'value'), SUCCESS)
+    t.equal(await mac.close(attribute.fileId), SUCCESS)
+    for (const name of ['file:AFP_Resource', 'file:attribute']) {
+      const doomed = await mac.create({ ...existing(name), createOptions: DELETE_ON_CLOSE })
+      t.equal(await mac.close(doomed.fileId), SUCCESS)
+    }
+    t.equal(await attempt(mac, existing('file:AFP_Resource')), CreateAction.OPENED)
+    t.equal(await attempt(anna, existing('file:attribute')), hex(OBJECT_NAME_NOT_FOUND))
+    const info = await mac.create({ name: 'file:AFP_AfpInfo' })
+    t.equal(await mac.write(info.fileId, 'no signature'), Status.INVALID_PARAMETER)
+    t.equal(await mac.close(info.fileId), SUCCESS)
+  },
+)
+
 /** AFP_AfpInfo: signature, version, reserved, backup time, FinderInfo, ProDOS, padding: 60 bytes. */
 const AFP_INFO = Buffer.concat([
   Buffer.from('41465000' + '00000100' + '00000000' + '00000080', 'hex'),
