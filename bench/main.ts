@@ -1,4 +1,4 @@
-/** `npm run bench`: this server and Samba's on the same files, in turns. */
+/** `npm run bench`: this server and Samba's on the same files, in turns, and what two ways of doing one thing cost. */
 
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -8,10 +8,13 @@ import { Command, InvalidArgumentError } from 'commander'
 import { parseSize, SIZE_FORMS } from '../server/config/sizes.ts'
 import { isInstalled } from '../test/interop/needs.ts'
 import { projectRoot } from '../test/interop/paths.ts'
-import { measure } from './measure.ts'
+import { comparisons } from './comparisons/all.ts'
+import { type Comparison, type ComparisonRow, compare } from './comparisons/comparison.ts'
+import { type Contestants, measure } from './measure.ts'
 import type { Peer, RunningServer } from './peers/peer.ts'
 import { poolhouse } from './peers/poolhouse.ts'
 import { smbd } from './peers/smbd.ts'
+import { renderComparisons, summarizeComparison } from './report/comparison.ts'
 import { writeRecord } from './report/json.ts'
 import { type Row, summarize } from './report/row.ts'
 import { renderTable } from './report/table.ts'
@@ -31,7 +34,10 @@ interface Options {
 }
 
 const program = new Command('bench')
-  .argument('[rows...]', `rows whose name begins so: ${workloads.map(({ name }) => name).join(', ')}`)
+  .argument(
+    '[rows...]',
+    `rows whose name begins so: ${[...workloads, ...comparisons].map(({ name }) => name).join(', ')}`,
+  )
   .option('--pairs <n>', 'runs of each server', count, DEFAULT_PAIRS)
   .option('--size <bytes>', 'size of the large file', size, DEFAULT_FILE_BYTES)
   .option('--entries <n>', 'files in the folder that is listed', count, DEFAULT_ENTRIES)
@@ -53,10 +59,11 @@ function size(text: string): number {
 }
 
 async function bench(rows: string[], options: Options): Promise<void> {
-  const selected = workloads.filter(
-    ({ name }) => rows.length === 0 || rows.some((row) => name.startsWith(row)),
-  )
-  if (selected.length === 0) program.error(`there is no row ${rows.join(', ')}`, { exitCode: 2 })
+  const isSelected = ({ name }: { readonly name: string }) =>
+    rows.length === 0 || rows.some((row) => name.startsWith(row))
+  const selected = { workloads: workloads.filter(isSelected), comparisons: comparisons.filter(isSelected) }
+  if (selected.workloads.length + selected.comparisons.length === 0)
+    program.error(`there is no row ${rows.join(', ')}`, { exitCode: 2 })
   if (!isInstalled('smbclient')) program.error('smbclient is not installed; run: npm run setup:peers')
   const missing = smbd.missing()
   if (missing !== undefined) console.log(`smbd is left out: ${missing}`)
@@ -73,7 +80,13 @@ async function bench(rows: string[], options: Options): Promise<void> {
     const ground = await makeGround(base, options)
     const ours = await start(poolhouse, base, ground, running)
     const peer = missing === undefined ? await start(smbd, base, ground, running) : undefined
-    await report(await measureAll(selected, ground, { ours, peer }, options.pairs), options)
+    const contestants = { ours, peer }
+    const measured = await measureAll(selected.workloads, ground, contestants, options.pairs)
+    await report(
+      measured,
+      await compareAll(selected.comparisons, ground, contestants, options.pairs),
+      options,
+    )
   } finally {
     await cleanUp()
   }
@@ -104,7 +117,7 @@ async function start(
 async function measureAll(
   selected: readonly Workload[],
   ground: Ground,
-  contestants: Parameters<typeof measure>[2],
+  contestants: Contestants,
   pairs: number,
 ): Promise<Row[]> {
   const rows: Row[] = []
@@ -115,9 +128,30 @@ async function measureAll(
   return rows
 }
 
-async function report(rows: readonly Row[], options: Options): Promise<void> {
-  console.log(renderTable(rows))
+async function compareAll(
+  selected: readonly Comparison[],
+  ground: Ground,
+  contestants: Contestants,
+  pairs: number,
+): Promise<ComparisonRow[]> {
+  const rows: ComparisonRow[] = []
+  for (const comparison of selected) {
+    console.log(`${comparison.name} ...`)
+    rows.push(await compare(comparison, ground, contestants, pairs))
+  }
+  return rows
+}
+
+async function report(
+  rows: readonly Row[],
+  compared: readonly ComparisonRow[],
+  options: Options,
+): Promise<void> {
+  if (rows.length > 0) console.log(renderTable(rows))
+  if (compared.length > 0) console.log(renderComparisons(compared))
   const description = { pairs: options.pairs, fileBytes: options.size, entries: options.entries }
-  console.log(`written to ${await writeRecord(join(projectRoot, 'bench', 'out'), rows, description)}`)
-  if (rows.some((row) => summarize(row).failures.length > 0)) process.exitCode = 1
+  const directory = join(projectRoot, 'bench', 'out')
+  console.log(`written to ${await writeRecord(directory, rows, compared, description)}`)
+  const summaries = [...rows.map(summarize), ...compared.map(summarizeComparison)]
+  if (summaries.some(({ failures }) => failures.length > 0)) process.exitCode = 1
 }

@@ -3,6 +3,8 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { arch, cpus, release } from 'node:os'
 import { join } from 'node:path'
+import type { ComparisonRow } from '../comparisons/comparison.ts'
+import { summarizeComparison } from './comparison.ts'
 import { type Row, summarize } from './row.ts'
 
 export interface RunDescription {
@@ -15,6 +17,7 @@ export interface RunDescription {
 export async function writeRecord(
   directory: string,
   rows: readonly Row[],
+  compared: readonly ComparisonRow[],
   description: RunDescription,
 ): Promise<string> {
   const time = new Date().toISOString()
@@ -24,6 +27,7 @@ export async function writeRecord(
     machine,
     ...description,
     rows: rows.map((row) => ({ ...row, summary: summarize(row) })),
+    comparisons: compared.map((row) => ({ ...row, summary: summarizeComparison(row) })),
   }
   await mkdir(directory, { recursive: true })
   const path = join(directory, `${time.replaceAll(':', '')}.json`)

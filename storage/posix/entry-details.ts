@@ -1,4 +1,4 @@
-/** MS-FSA 2.1.5.6.3, for clients that want to know more of each entry: rights, and what its streams are. One or two calls for each. */
+/** MS-FSA 2.1.5.6.3, for clients that want to know more of each entry: rights, and what its streams are. No call more for each but where an ACL or a stream is stored. */
 
 import { constants } from 'node:fs'
 import type { Identity, MacMetadata, Permissions } from '../file-system.ts'
@@ -6,7 +6,7 @@ import { macMetadataOf, type SidecarFacts } from '../metadata/mac-metadata.ts'
 import { actAs, isSuperuser } from './identity.ts'
 import { mayAccess, mayAccessEntry } from './native.ts'
 import { groupOf, modeOf, ownerOf } from './stat-record.ts'
-import { listXattrs, peekXattr, type XattrPlace } from './xattr.ts'
+import { peekXattr, type XattrPlace } from './xattr.ts'
 
 const READ = 4
 const WRITE = 2
@@ -24,12 +24,6 @@ export interface DirectoryRights {
   readonly owned: boolean
 }
 
-/** What is known besides of one entry. */
-export interface Details {
-  readonly permissions: Permissions
-  readonly mac: MacMetadata | undefined
-}
-
 export function directoryRights(
   directory: number,
   record: Buffer,
@@ -42,33 +36,37 @@ export function directoryRights(
   }))
 }
 
-/** @param within where access is asked of the kernel, when an ACL decides */
-export function detailsOf(
-  place: XattrPlace,
-  record: Buffer,
-  within: {
-    readonly identity: Identity | undefined
-    readonly rights: DirectoryRights
-    readonly directory: number
-    readonly name: string
-    readonly sidecar: SidecarFacts | undefined
-  },
-): Details {
-  const xattrs = listXattrs(place)
+/** Where an entry is, and who looks at it. */
+export interface Within {
+  readonly identity: Identity | undefined
+  readonly rights: DirectoryRights
+  readonly directory: number
+  readonly name: string
+}
+
+/** @param xattrs names of all attributes of the entry: the kernel is asked for access when they say that an ACL decides */
+export function permissionsOf(xattrs: readonly string[], record: Buffer, within: Within): Permissions {
   const { identity, rights, directory, name } = within
   const hasAcl = xattrs.some((xattr) => ACL_XATTRS.includes(xattr))
   const digit = hasAcl ? digitByKernel(identity, directory, name) : digitByMode(record, identity)
   const owner = isOwner(record, identity)
   return {
-    permissions: {
-      read: (digit & READ) !== 0,
-      write: (digit & WRITE) !== 0,
-      execute: (digit & EXECUTE) !== 0,
-      owner,
-      remove: rights.writable && (!rights.sticky || rights.owned || owner),
-    },
-    mac: macMetadataOf(xattrs, { value: (xattr) => peekXattr(place, xattr) }, within.sidecar),
+    read: (digit & READ) !== 0,
+    write: (digit & WRITE) !== 0,
+    execute: (digit & EXECUTE) !== 0,
+    owner,
+    remove: rights.writable && (!rights.sticky || rights.owned || owner),
   }
+}
+
+/** What a Mac wants to know of an entry's streams. @param xattrs names of all attributes of the entry */
+export function streamsOf(
+  place: XattrPlace,
+  xattrs: readonly string[],
+  sidecar: SidecarFacts | undefined,
+): MacMetadata | undefined {
+  if (xattrs.length === 0 && sidecar === undefined) return undefined
+  return macMetadataOf(xattrs, { value: (xattr) => peekXattr(place, xattr) }, sidecar)
 }
 
 function isRoot(identity: Identity | undefined): boolean {

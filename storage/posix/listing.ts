@@ -2,7 +2,7 @@
 
 import { constants } from 'node:fs'
 import { StorageError } from '../errors.ts'
-import type { Identity, ListRequest } from '../file-system.ts'
+import type { Identity, ListRequest, MacMetadata } from '../file-system.ts'
 import { ownerOfSidecar, sidecarName } from '../metadata/sidecar.ts'
 import { compile, isWild } from '../names/expression.ts'
 import { toNative } from '../names/sfm.ts'
@@ -10,10 +10,11 @@ import { shortNameOf } from '../names/short-name.ts'
 import { eachName } from './directory-read.ts'
 import { decodeName, wellFormed } from './disk-name.ts'
 import { diskPathOf, linkTextOf } from './disk-path.ts'
-import { type Details, type DirectoryRights, detailsOf, directoryRights } from './entry-details.ts'
+import { type DirectoryRights, directoryRights, permissionsOf, streamsOf } from './entry-details.ts'
 import { check } from './errno.ts'
 import { actAs, asServer } from './identity.ts'
 import type { NodeReference } from './jobs.ts'
+import { NAME_END, type Page } from './listing-page.ts'
 import { addMetadata } from './metadata.ts'
 import {
   close,
@@ -31,9 +32,9 @@ import { joinPath, shareOf } from './share.ts'
 import { clientName, type Share, splitPath } from './share-type.ts'
 import { isSidecar } from './sidecar-file.ts'
 import { sidecarFacts } from './sidecar-of.ts'
-import { newRecord, RECORD_BYTES, typeOf } from './stat-record.ts'
+import { newRecord, RECORD_BYTES, setPermissions, typeOf } from './stat-record.ts'
 import { type EntryPath, insideDirectory } from './thread-directory.ts'
-import type { XattrPlace } from './xattr.ts'
+import { listXattrs, type XattrPlace } from './xattr.ts'
 
 /** Most entries of one job, so that a worker is not held for long. */
 export const MAXIMUM_PAGE_ENTRIES = 1024
@@ -134,20 +135,6 @@ export function endListing(id: number): void {
   close(cursor.directory)
 }
 
-/** A page of entries: names and, one after the other in `records`, what is known of them. */
-export interface Page {
-  /** In the client's form. */
-  readonly names: readonly string[]
-  readonly records: Uint8Array<ArrayBuffer>
-  /** Targets of symbolic links that are shown as such, by index. */
-  readonly targets: ReadonlyMap<number, string>
-  /** Stored security descriptors, by index, where `hideUnreadable` asks for them. */
-  readonly descriptors: ReadonlyMap<number, Uint8Array>
-  /** One for each name, where ListRequest.details asks for them; undefined for links that are shown as such. */
-  readonly details: readonly (Details | undefined)[]
-  readonly done: boolean
-}
-
 export function nextPage(job: { cursor: number; count: number }): Page {
   const cursor = cursors.get(job.cursor)
   if (cursor === undefined) throw new StorageError('stale', 'the listing ended')
@@ -175,11 +162,12 @@ function nextName(cursor: Cursor): string | undefined {
 class PageWriter {
   readonly #share: Share
   readonly #cursor: Cursor
-  readonly #names: string[] = []
+  #names = ''
+  #count = 0
   readonly #records: Buffer<ArrayBuffer>
   readonly #targets = new Map<number, string>()
   readonly #descriptors = new Map<number, Uint8Array>()
-  readonly #details: (Details | undefined)[] = []
+  readonly #mac = new Map<number, MacMetadata>()
   #path: string | undefined
 
   constructor(share: Share, cursor: Cursor, capacity: number) {
@@ -189,16 +177,16 @@ class PageWriter {
   }
 
   get length(): number {
-    return this.#names.length
+    return this.#count
   }
 
   /** Adds an entry; one that vanished, or that the account may not see, is left out. */
   add(name: string, pathOf: EntryPath): void {
-    const at = this.#names.length * RECORD_BYTES
+    const at = this.#count * RECORD_BYTES
     const record = this.#records.subarray(at, at + RECORD_BYTES)
     if (name === '.' || name === '..') {
       this.#describeDots(name, record)
-      this.#names.push(name)
+      this.#named(name)
       return
     }
     const { directory, hideUnreadable, node } = this.#cursor
@@ -211,7 +199,12 @@ class PageWriter {
       const place: XattrPlace = { kind: 'entry', path: pathOf(name) }
       this.#addMetadata(place, record, name)
     }
-    this.#names.push(shownName(this.#share, name, this.#cursor.posixNames))
+    this.#named(shownName(this.#share, name, this.#cursor.posixNames))
+  }
+
+  #named(name: string): void {
+    this.#names += name + NAME_END
+    this.#count++
   }
 
   /** What its file shows as streams; one whose file is gone is a file like others. */
@@ -224,27 +217,33 @@ class PageWriter {
   }
 
   finish(done: boolean): Page {
-    const bytes = this.#names.length * RECORD_BYTES
+    const bytes = this.#count * RECORD_BYTES
     return {
       names: this.#names,
       records: this.#records.subarray(0, bytes),
       targets: this.#targets,
       descriptors: this.#descriptors,
-      details: this.#details,
+      mac: this.#mac,
       done,
     }
   }
 
   #addMetadata(place: XattrPlace, record: Buffer, name: string): void {
     const { hideUnreadable, rights, node, directory, sidecars } = this.#cursor
-    const descriptor = addMetadata(place, record, hideUnreadable || rights !== undefined)
-    if (descriptor !== undefined) this.#descriptors.set(this.#names.length, descriptor)
+    const xattrs = listXattrs(place)
+    const descriptor = addMetadata(place, record, hideUnreadable || rights !== undefined, xattrs)
+    if (descriptor !== undefined) this.#descriptors.set(this.#count, descriptor)
     if (rights === undefined) return
-    const sidecar = sidecars.has(sidecarName(name))
-      ? actAs(node.identity, () => sidecarFacts({ directory, name }))
-      : undefined
-    const within = { identity: node.identity, rights, directory, name, sidecar }
-    this.#details[this.#names.length] = detailsOf(place, record, within)
+    const sidecar =
+      sidecars.size > 0 && sidecars.has(sidecarName(name))
+        ? actAs(node.identity, () => sidecarFacts({ directory, name }))
+        : undefined
+    setPermissions(
+      record,
+      permissionsOf(xattrs, record, { identity: node.identity, rights, directory, name }),
+    )
+    const mac = streamsOf(place, xattrs, sidecar)
+    if (mac !== undefined) this.#mac.set(this.#count, mac)
   }
 
   /** '..' of the root is the root: nothing above it is shown. */
@@ -259,7 +258,7 @@ class PageWriter {
     this.#path ??= diskPathOf(this.#share, this.#cursor.directory)
     const path = joinPath(this.#path, name)
     if (this.#cursor.posixNames) {
-      this.#targets.set(this.#names.length, linkTextOf(this.#cursor.directory, name))
+      this.#targets.set(this.#count, linkTextOf(this.#cursor.directory, name))
       return
     }
     const { identity } = this.#cursor.node
@@ -268,7 +267,7 @@ class PageWriter {
       this.#describe(fd, record, name)
       return
     }
-    this.#targets.set(this.#names.length, linkTextOf(this.#cursor.directory, name))
+    this.#targets.set(this.#count, linkTextOf(this.#cursor.directory, name))
   }
 
   #describe(fd: number, record: Buffer, name: string): void {

@@ -45,16 +45,17 @@ const NOTHING = { dosAttributes: 0, birthTime: undefined, eaSize: 0 }
 
 /**
  * Adds to a record that statx filled what the extended attributes say. What may not be read says nothing.
+ * @param names of all attributes at that place
  * @returns the security descriptor too, when `withDescriptor` asks for it and one is stored
  */
 export function addMetadata(
   place: XattrPlace,
   record: Buffer,
   withDescriptor = false,
+  names = listXattrs(place),
 ): Uint8Array | undefined {
   const type = typeOf(record)
-  const names = type === 'file' || type === 'directory' ? listXattrs(place) : []
-  if (names.length === 0) {
+  if (names.length === 0 || (type !== 'file' && type !== 'directory')) {
     setMetadata(record, NOTHING)
     return undefined
   }

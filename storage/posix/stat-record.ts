@@ -1,6 +1,12 @@
 /** What is known of a file as it travels from worker to main thread: the kernel's struct statx, and behind it what extended attributes add. */
 
-import { DosAttribute, type FileStat, type FileType, type Nanoseconds } from '../file-system.ts'
+import {
+  DosAttribute,
+  type FileStat,
+  type FileType,
+  type Nanoseconds,
+  type Permissions,
+} from '../file-system.ts'
 
 /** struct statx of linux/stat.h: offsets in bytes. */
 const Statx = {
@@ -26,6 +32,7 @@ const DOS_ATTRIBUTES = 256
 const EA_SIZE = 260
 const HAS_BIRTH_TIME = 264
 const IS_STREAM = 265
+const PERMISSIONS = 266
 const BIRTH_TIME = 272
 export const RECORD_BYTES = 280
 
@@ -134,10 +141,6 @@ export function setChangeTime(record: Buffer, time: Nanoseconds): void {
   record.writeUInt32LE(Number(nanoseconds), Statx.changeTime + 8)
 }
 
-export function accessTimeOf(record: Buffer): Nanoseconds {
-  return timeAt(record, Statx.accessTime)
-}
-
 /** MS-DTYP 2.3.3: what is finer is lost when a birth time is stored. */
 const STORED_RESOLUTION = 100n
 
@@ -177,6 +180,35 @@ export function setMetadata(
   const isKnown = metadata.birthTime !== undefined && BigInt.asIntN(64, ticks) === ticks
   record[HAS_BIRTH_TIME] = isKnown ? 1 : 0
   record.writeBigInt64LE(isKnown ? ticks : 0n, BIRTH_TIME)
+}
+
+/** Bits of the byte at PERMISSIONS; 0: nothing is said. */
+const Permission = { known: 1, read: 2, write: 4, execute: 8, owner: 16, remove: 32 } as const
+
+/** All there can be, by their bits: entries share them. */
+const EVERY_PERMISSIONS: readonly Permissions[] = Array.from({ length: 64 }, (_, bits) => ({
+  read: (bits & Permission.read) !== 0,
+  write: (bits & Permission.write) !== 0,
+  execute: (bits & Permission.execute) !== 0,
+  owner: (bits & Permission.owner) !== 0,
+  remove: (bits & Permission.remove) !== 0,
+}))
+
+export function setPermissions(record: Buffer, permissions: Permissions): void {
+  const { read, write, execute, owner, remove } = permissions
+  record[PERMISSIONS] =
+    Permission.known |
+    (read ? Permission.read : 0) |
+    (write ? Permission.write : 0) |
+    (execute ? Permission.execute : 0) |
+    (owner ? Permission.owner : 0) |
+    (remove ? Permission.remove : 0)
+}
+
+/** Undefined unless `setPermissions` was called. */
+export function permissionsAt(record: Buffer, at: number): Permissions | undefined {
+  const bits = record[at + PERMISSIONS] ?? 0
+  return bits === 0 ? undefined : EVERY_PERMISSIONS[bits]
 }
 
 /** Makes the record that of a named stream: its size stands for the file's. */

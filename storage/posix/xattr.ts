@@ -67,6 +67,13 @@ export function xattrSize(place: XattrPlace, name: string): number {
   return peekXattr(place, name)?.length ?? 0
 }
 
+/**
+ * Lists that were met, by their bytes: a folder's files have few different ones, and to compare costs less than to take
+ * apart. They hold a handful of names each, so the limit is some hundred KiB.
+ */
+const knownLists = new Map<string, readonly string[]>()
+const MAXIMUM_KNOWN_LISTS = 512
+
 /** Names of all attributes; none on a file system without them. */
 export function listXattrs(place: XattrPlace): readonly string[] {
   let buffer = small
@@ -76,8 +83,21 @@ export function listXattrs(place: XattrPlace): readonly string[] {
     length = list(place, buffer)
   }
   if (length === 0 || length === -Errno.EOPNOTSUPP) return []
-  // Each name ends with a NUL.
-  return buffer.toString('utf8', 0, check(length, 'listxattr') - 1).split('\0')
+  check(length, 'listxattr')
+  if (buffer === large) return namesIn(large, length)
+  const bytes = small.toString('latin1', 0, length)
+  let names = knownLists.get(bytes)
+  if (names === undefined) {
+    names = namesIn(small, length)
+    if (knownLists.size === MAXIMUM_KNOWN_LISTS) knownLists.clear()
+    knownLists.set(bytes, names)
+  }
+  return names
+}
+
+/** Each name ends with a NUL. */
+function namesIn(list: Buffer, length: number): readonly string[] {
+  return list.toString('utf8', 0, length - 1).split('\0')
 }
 
 /** Sets or replaces a value. @throws StorageError 'stream-too-large' when the file system does not take so much */

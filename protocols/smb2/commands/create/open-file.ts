@@ -178,7 +178,9 @@ async function reopen(
 ): Promise<Opened | NtStatus> {
   if (first.stat.type !== 'file' || (granted & (READS | WRITES)) === 0) return first
   await first.handle.close()
-  const request = { ...plan.request, createDisposition: CreateDisposition.OPEN }
+  // A stream that was made may have to be made again: Apple's are not there before they are written.
+  const again = first.created && !first.fileCreated ? CreateDisposition.OPEN_IF : CreateDisposition.OPEN
+  const request = { ...plan.request, createDisposition: again }
   const second = await openInStorage(context, { ...plan, request }, granted)
   if (typeof second === 'number') return second
   return second.ok ? second : statusOfStorageError(second.error)

@@ -1,0 +1,66 @@
+/** What was measured of two ways to do one thing, and whether the second costs little enough. */
+
+import Table from 'cli-table3'
+import type { ComparisonRow, Take } from '../comparisons/comparison.ts'
+import { median, quartileSpread } from './statistics.ts'
+
+/** Most that the special way may take of the plain one's requests and time. */
+const MARK = 1.5
+/** Pairs whose ratios lie further apart say nothing: quartile to quartile, as a part of the median. */
+const SPREAD_LIMIT = 0.25
+
+export interface ComparisonSummary {
+  /** Entries per second; NaN where there are no runs. */
+  readonly plain: number
+  readonly special: number
+  readonly peer: number
+  /** Special divided by plain: above 1 costs more. */
+  readonly requests: number
+  readonly time: { readonly median: number; readonly least: number; readonly most: number }
+  /** Empty when the row meets its mark. */
+  readonly failures: readonly string[]
+  readonly unsteady: boolean
+}
+
+export function summarizeComparison({ plain, special, peer }: ComparisonRow): ComparisonSummary {
+  const times = special.map(({ seconds }, index) => seconds / (plain[index] as Take).seconds)
+  const requests = sum(special) / sum(plain)
+  const time = { median: median(times), least: Math.min(...times), most: Math.max(...times) }
+  return {
+    ...{ plain: rate(plain), special: rate(special), peer: rate(peer), requests, time },
+    failures: [
+      ...(requests > MARK ? [`more than ${MARK} times the requests`] : []),
+      ...(time.median > MARK ? [`more than ${MARK} times the time`] : []),
+    ],
+    unsteady: quartileSpread(times) > SPREAD_LIMIT,
+  }
+}
+
+function sum(takes: readonly Take[]): number {
+  return takes.reduce((all, { requests }) => all + requests, 0)
+}
+
+function rate(takes: readonly Take[]): number {
+  return median(takes.map(({ amount, seconds }) => amount / seconds))
+}
+
+const HEAD = ['entries/s', 'plain', 'special', 'peer: plain', 'requests', 'time', '']
+
+export function renderComparisons(rows: readonly ComparisonRow[]): string {
+  const table = new Table({
+    head: HEAD,
+    style: { head: [], border: [], compact: true },
+    colAligns: HEAD.map((_, column) => (column === 0 || column === HEAD.length - 1 ? 'left' : 'right')),
+  })
+  for (const row of rows) {
+    const { plain, special, peer, requests, time, failures, unsteady } = summarizeComparison(row)
+    const result = failures.length === 0 ? 'pass' : `FAIL: ${failures.join(', ')}`
+    table.push([
+      ...[row.name, plain.toFixed(0), special.toFixed(0), Number.isNaN(peer) ? '' : peer.toFixed(0)],
+      requests.toFixed(2),
+      `${time.median.toFixed(2)} (${time.least.toFixed(2)}-${time.most.toFixed(2)})`,
+      unsteady ? `${result} (pairs disagree)` : result,
+    ])
+  }
+  return table.toString()
+}
