@@ -68,6 +68,12 @@ export function claimNode(server: Server, request: ClaimRequest): Claim | NtStat
   }
 }
 
+/** The opens that do not share what is asked for. */
+export function conflictsWith(server: Server, request: ClaimRequest): SharedFile[] {
+  const { target, shared } = placeOf(request)
+  return server.nodes.conflictingOpens(target, shared)
+}
+
 /** A place beside those that others have, if they allow that as it is: nothing is broken for it. */
 export function claimIdly(server: Server, request: ClaimRequest): Claim | undefined {
   const { target, shared } = placeOf(request)

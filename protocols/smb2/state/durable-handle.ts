@@ -2,8 +2,10 @@
 
 import type { Cancel } from '../../transport/engine.ts'
 import { LeaseState } from '../messages/create-context-lease.ts'
+import type { Connection } from './connection.ts'
 import type { Open } from './open.ts'
 import type { Server } from './server.ts'
+import type { Session } from './session.ts'
 import { isFull } from './usage.ts'
 
 /** 2.2.13.2.11: "in milliseconds"; macOS asks for at most this, and Windows' version 1 has it: 16 minutes. */
@@ -134,11 +136,31 @@ export function endAbsence(server: Server, open: Open): void {
   server.absentOpens.delete(open)
 }
 
-/** Opens of an open's stream with locks, whose clients have been away for so long that these must not be in its way. */
-export function lapsedLockers({ absentOpens, environment }: Server, { file }: Open): Open[] {
-  const longAgo = environment.now() - LOCKS_KEPT_MILLISECONDS
+/**
+ * Opens of a session that is gone, of the Mac that asks: same machine, same account. A Mac comes back for all its handles
+ * before it does anything else, and for none when one is lost (macos.md section 8); what it does anew is not to find
+ * itself in its way. Other clients come back for each handle when they need it.
+ */
+export function orphansOf(
+  { absentOpens }: Server,
+  { negotiatedAapl, clientGuid }: Connection,
+  { principal }: Session,
+): Open[] {
+  if (!negotiatedAapl || absentOpens.size === 0) return []
   return Array.from(absentOpens).filter(
-    ({ absence, lockCount, file: { node } }) =>
-      lockCount > 0 && node === file.node && absence !== undefined && absence.since <= longAgo,
+    ({ lease, durable }) =>
+      lease?.clientGuid.equals(clientGuid) === true && durable?.owner === principal?.user,
   )
+}
+
+/** Opens of an open's stream with locks that must not be in its way: orphans, and those whose clients have been away for long. */
+export function lapsedLockers(server: Server, { file, connection, session }: Open): Open[] {
+  const { absentOpens, environment } = server
+  const longAgo = environment.now() - LOCKS_KEPT_MILLISECONDS
+  const orphans =
+    connection !== undefined && session !== undefined ? orphansOf(server, connection, session) : []
+  return Array.from(absentOpens).filter((open) => {
+    if (open.lockCount === 0 || open.file.node !== file.node || open.absence === undefined) return false
+    return open.absence.since <= longAgo || orphans.includes(open)
+  })
 }

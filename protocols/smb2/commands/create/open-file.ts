@@ -11,7 +11,8 @@ import { type NtStatus, Status } from '../../status.ts'
 import { statusOfStorageError } from '../../storage-status.ts'
 import { type AccessFacts, allowedAccess, tokenOf } from '../access-check.ts'
 import { leaveNode } from '../leave-node.ts'
-import { type Claim, claimNode } from '../node-claim.ts'
+import { type Claim, type ClaimRequest, claimNode, conflictsWith } from '../node-claim.ts'
+import { endOrphans } from './orphans.ts'
 import {
   fileSystemOf,
   isOverwriting,
@@ -205,7 +206,7 @@ async function share(
 ): Promise<OpenResult> {
   const { request, name, lease } = plan
   const overwrites = isOverwriting(request) && !opened.created
-  const claim = claimNode(context.server, {
+  const wanted: ClaimRequest = {
     root: fileSystemOf(context),
     handle: opened.handle,
     stat: opened.stat,
@@ -219,7 +220,8 @@ async function share(
     shareAccess: request.shareAccess,
     // A Mac's opens follow its folders when they are renamed, and are no obstacle to deleting what they are of.
     posix: plan.posix !== undefined || context.connection.negotiatedAapl,
-  })
+  }
+  const claim = claimOrEnd(context, wanted)
   if (typeof claim === 'number') return abandon(opened.handle, claim)
   if ('ended' in claim) return holdUp(context, plan, opened, found, claim)
   let { stat } = opened
@@ -251,6 +253,12 @@ async function share(
     maximalAccess,
     changeMark,
   }
+}
+
+function claimOrEnd(context: CommandContext, wanted: ClaimRequest): Claim | NtStatus | BreakWait {
+  const claim = claimNode(context.server, wanted)
+  if (claim !== Status.SHARING_VIOLATION) return claim
+  return endOrphans(context, conflictsWith(context.server, wanted)) ?? claim
 }
 
 /** After the wait all may be different, so a file that was there is opened anew; one that was made here stays. */
