@@ -60,7 +60,7 @@ time_machine = ${choices.timeMachine}
 # hide_dot_files = true
 # hide_files = ["*.tmp"]
 # fruit_metadata = "netatalk"   # Finder information as netatalk keeps it; "stream" as Samba does
-# fruit_resource = "file"       # resource forks in files ._NAME; "xattr" as netatalk, "stream" as Samba
+# fruit_resource = "file"       # resource forks in files ._NAME, not only large ones
 # hide_apple_double = true      # ._NAME beside NAME is shown as streams of NAME, not as a file
 # follow_symlinks = true        # links that stay inside the share
 `

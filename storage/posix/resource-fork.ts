@@ -1,6 +1,5 @@
 /** AFP_Resource of a file, in whichever format it is: streams_xattr's, netatalk's, a sidecar's of any size. An empty one is none. */
 
-import { StorageError } from '../errors.ts'
 import { APPLE_STREAM_NAMES } from '../metadata/apple-streams.ts'
 import { xattrOfStream } from '../metadata/dos-stream.ts'
 import { NETATALK_RESOURCE_XATTR } from '../metadata/netatalk.ts'
@@ -87,13 +86,10 @@ export function setResourceForkSize(node: NodeReference, size: number): void {
   }
 }
 
-/** Where it is, unless it grows out of an attribute and the share has files for it. */
+/** Where it is, unless it grows out of an attribute: a fork that a Mac copies is not refused, whatever the share is set to. */
 function formatFor(node: NodeReference, stored: Stored | undefined, end: number): Stored['format'] {
   const { macResource, maximumStreamBytes } = shareOf(node.share)
-  const format = stored?.format ?? macResource
-  if (format === 'file' || end <= maximumStreamBytes) return format
-  if (macResource !== 'file') throw new StorageError('stream-too-large')
-  return 'file'
+  return end <= maximumStreamBytes ? (stored?.format ?? macResource) : 'file'
 }
 
 function resized(node: NodeReference, stored: Stored | undefined, bytes: number): Buffer {

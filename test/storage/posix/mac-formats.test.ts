@@ -237,6 +237,29 @@ t.test('new resource forks in sidecars', (t) =>
   }),
 )
 
+t.test('resource forks of any size, whatever the share is set to', async (t) => {
+  const large = Buffer.alloc(300_000, 'large fork ')
+  for (const macResource of ['stream', 'xattr', 'file'] as const) {
+    await withLab(t, workers, { macResource }, async (lab) => {
+      onDisk(lab, 'file')
+      const fork = await writer(lab, 'file', FORK)
+      for (let at = 0; at < large.length; at += 40_000) {
+        await fork.write(large.subarray(at, at + 40_000), at)
+      }
+      t.ok((await lab.text(fork)) === large.toString(), macResource)
+      t.same(await macOf(lab, 'file'), [large.length, ''], 'what a listing says')
+      t.same(await names(lab, 'file'), [' 4', `${FORK} ${large.length}`])
+      t.same(await lab.names(''), ['file'])
+      await (await lab.handle('file')).rename({ to: 'moved', replace: false })
+      t.ok((await lab.text(await lab.handle('moved', { stream: FORK }))) === large.toString())
+      await fork.setSize(70_000)
+      t.equal((await fork.stat()).size, 70_000)
+      await (await lab.handle('moved')).remove()
+      t.same(readdirSync(lab.root), [], 'nothing stays behind')
+    })
+  }
+})
+
 t.test('sidecars are opened as the account', { skip: WITHOUT_ROOT }, (t) =>
   withLab(t, workers, { macResource: 'file' }, async (lab) => {
     const nobody = { uid: 65_534, gid: 65_534, groups: [] }
