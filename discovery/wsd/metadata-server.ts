@@ -4,9 +4,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { Log } from '../environment.ts'
 import type { RateLimit } from '../rate-limit.ts'
+import { XmlError } from '../xml/reader.ts'
 import { MESSAGE_MAXIMUM_BYTES } from './names.ts'
 import { readRequest } from './read-message.ts'
-import { XmlError } from './xml.ts'
 
 const CONNECTIONS_MAXIMUM = 32
 const REQUEST_MILLISECONDS = 5000

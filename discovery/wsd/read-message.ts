@@ -1,7 +1,7 @@
 /** Reads the messages that clients send: WS-Discovery (April 2005) 5 and 6, WS-Transfer Get. Everything else is refused. */
 
+import { childOf, type QName, qualifiedName, readXml, type XmlElement, XmlError } from '../xml/reader.ts'
 import { NS, TRANSFER } from './names.ts'
-import { childOf, type QName, qualifiedName, readXml, type XmlElement, XmlError } from './xml.ts'
 
 export type Request =
   | {

@@ -2,6 +2,7 @@
 
 import { type Environment, type Log, randomBetween, Timers } from '../environment.ts'
 import type { RateLimit } from '../rate-limit.ts'
+import { XmlError } from '../xml/reader.ts'
 import { DEVICE_TYPES, MESSAGE_MAXIMUM_BYTES } from './names.ts'
 import { type Request, readRequest } from './read-message.ts'
 import {
@@ -13,7 +14,6 @@ import {
   resolveMatches,
   type Sequence,
 } from './write-message.ts'
-import { XmlError } from './xml.ts'
 
 /** WS-Discovery 2.4: APP_MAX_DELAY, so that not all devices of a network answer at once. */
 const ANSWER_WAIT_MAXIMUM_MILLISECONDS = 500

@@ -1,7 +1,7 @@
 /** Writes our messages: Hello, Bye, ProbeMatches, ResolveMatches (WS-Discovery April 2005, 4 to 6) and the metadata of DPWS 5. */
 
+import { escapeXml } from '../xml/reader.ts'
 import { ANONYMOUS, DISCOVERY_TO, NS, TRANSFER, TYPES_TEXT } from './names.ts'
-import { escapeXml } from './xml.ts'
 
 /** What is told of this server. */
 export interface Device {

@@ -1,6 +1,6 @@
 /** Property lists as XML (the DTD PropertyList-1.0). */
 
-import { readXml, type XmlElement, XmlError } from '../../discovery/wsd/xml.ts'
+import { readXml, type XmlElement, XmlError } from '../../discovery/xml/reader.ts'
 import { PLIST_DEPTH_MAXIMUM, PLIST_VALUES_MAXIMUM, PlistError, type PlistValue } from './plist-value.ts'
 
 /** Apple's own, which declares nothing here and is not fetched; one with declarations in it is refused. */

@@ -35,8 +35,6 @@ const OPEN_HOW_BYTES = 24
 const OPEN_ATTEMPTS = 16
 
 const STATX_BASIC_AND_BTIME = 0xfff
-/** struct statx. */
-export const STATX_BYTES = 256
 
 export const RENAME_NOREPLACE = 1
 export const RENAME_EXCHANGE = 2

@@ -20,7 +20,7 @@ import {
   probeMatches,
   resolveMatches,
 } from '../../discovery/wsd/write-message.ts'
-import { childOf, readXml, XmlError } from '../../discovery/wsd/xml.ts'
+import { childOf, readXml, XmlError } from '../../discovery/xml/reader.ts'
 import { projectRoot } from '../interop/paths.ts'
 import { SimEnvironment } from '../sim/sim-environment.ts'
 

@@ -40,12 +40,6 @@ export function writeMessageStart(writer: Writer, type: MessageType): void {
   writer.bytes(SIGNATURE).u32(type)
 }
 
-export function readVersion(reader: Reader): Version {
-  const version = { major: reader.u8(), minor: reader.u8(), build: reader.u16() }
-  reader.skip(VERSION_RESERVED_BYTES + 1)
-  return version
-}
-
 /** Writes the version, or zeros: the place is kept in any case. */
 export function writeVersion(writer: Writer, version: Version | undefined): void {
   if (version === undefined) {

@@ -1,6 +1,6 @@
 /** MS-SMB2 3.3.5.20: fitting an answer into the client's OutputBufferLength. */
 
-import { fail, type Outcome, ok } from '../outcome.ts'
+import { type Outcome, ok } from '../outcome.ts'
 import { Status } from '../status.ts'
 
 /** The whole answer, or what fits of it with STATUS_BUFFER_OVERFLOW. */
@@ -8,9 +8,4 @@ export function answerWithin(encoded: Buffer, outputBufferLength: number): Outco
   return encoded.length <= outputBufferLength
     ? ok({ output: encoded })
     : ok({ output: encoded.subarray(0, outputBufferLength) }, Status.BUFFER_OVERFLOW)
-}
-
-/** The whole answer, or an error when it does not fit: for what is of no use in part. */
-export function answerWhole(encoded: Buffer, outputBufferLength: number): Outcome<{ output: Buffer }> {
-  return encoded.length <= outputBufferLength ? ok({ output: encoded }) : fail(Status.BUFFER_TOO_SMALL)
 }
