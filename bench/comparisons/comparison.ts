@@ -1,6 +1,7 @@
 /** What a row of the second table measures: one thing done in two ways on this server, in turns, that must cost about the same. */
 
 import type { RunningServer } from '../peers/peer.ts'
+import { processorSeconds } from '../process-tree.ts'
 import type { Ground } from '../workloads/workload.ts'
 
 /** One timed run of one way. */
@@ -9,6 +10,11 @@ export interface Take {
   readonly amount: number
   readonly requests: number
   readonly seconds: number
+}
+
+/** With what this server used for it: what else the machine does counts little in that. */
+export interface CostedTake extends Take {
+  readonly processorSeconds: number
 }
 
 export type Way = () => Promise<Take>
@@ -30,10 +36,10 @@ export interface Ways {
 
 export interface ComparisonRow {
   readonly name: string
-  readonly plain: readonly Take[]
-  readonly special: readonly Take[]
+  readonly plain: readonly CostedTake[]
+  readonly special: readonly CostedTake[]
   /** Empty: the peer is not installed. */
-  readonly peer: readonly Take[]
+  readonly peer: readonly CostedTake[]
 }
 
 /** Measures both ways in turns; each goes first every other time. The first, untimed, warms caches. */
@@ -46,16 +52,18 @@ export async function compare(
   await comparison.prepare(ground, ours)
   const ways = await comparison.begin(ground, ours, peer)
   try {
-    const row = { name: comparison.name, plain: [] as Take[], special: [] as Take[], peer: [] as Take[] }
+    const takes = { plain: [] as CostedTake[], special: [] as CostedTake[], peer: [] as CostedTake[] }
     const order = (['plain', 'special', 'peer'] as const).filter((name) => ways[name] !== undefined)
     for (const name of order) await ways[name]?.()
     for (let pair = 0; pair < pairs; pair++) {
       for (const name of pair % 2 === 0 ? order : order.toReversed()) {
+        const before = processorSeconds(ours.pid)
         const take = await ways[name]?.()
-        if (take !== undefined) row[name].push(take)
+        if (take === undefined) continue
+        takes[name].push({ ...take, processorSeconds: processorSeconds(ours.pid) - before })
       }
     }
-    return row
+    return { name: comparison.name, ...takes }
   } finally {
     ways.end()
   }

@@ -1,7 +1,7 @@
 /** What was measured of two ways to do one thing, and whether the second costs little enough. */
 
 import Table from 'cli-table3'
-import type { ComparisonRow, Take } from '../comparisons/comparison.ts'
+import type { ComparisonRow, CostedTake } from '../comparisons/comparison.ts'
 import { median, quartileSpread } from './statistics.ts'
 
 /** Most that the special way may take of the plain one's requests and time. */
@@ -16,6 +16,8 @@ export interface ComparisonSummary {
   readonly peer: number
   /** Special divided by plain: above 1 costs more. */
   readonly requests: number
+  /** Of the server's processor time. */
+  readonly processor: number
   readonly time: { readonly median: number; readonly least: number; readonly most: number }
   /** Empty when the row meets its mark. */
   readonly failures: readonly string[]
@@ -23,11 +25,21 @@ export interface ComparisonSummary {
 }
 
 export function summarizeComparison({ plain, special, peer }: ComparisonRow): ComparisonSummary {
-  const times = special.map(({ seconds }, index) => seconds / (plain[index] as Take).seconds)
+  const times = special.map(({ seconds }, index) => seconds / (plain[index] as CostedTake).seconds)
+  const costs = special.map(
+    ({ processorSeconds }, index) => processorSeconds / (plain[index] as CostedTake).processorSeconds,
+  )
   const requests = sum(special) / sum(plain)
   const time = { median: median(times), least: Math.min(...times), most: Math.max(...times) }
   return {
-    ...{ plain: rate(plain), special: rate(special), peer: rate(peer), requests, time },
+    ...{
+      plain: rate(plain),
+      special: rate(special),
+      peer: rate(peer),
+      requests,
+      time,
+      processor: median(costs),
+    },
     failures: [
       ...(requests > MARK ? [`more than ${MARK} times the requests`] : []),
       ...(time.median > MARK ? [`more than ${MARK} times the time`] : []),
@@ -36,15 +48,15 @@ export function summarizeComparison({ plain, special, peer }: ComparisonRow): Co
   }
 }
 
-function sum(takes: readonly Take[]): number {
+function sum(takes: readonly CostedTake[]): number {
   return takes.reduce((all, { requests }) => all + requests, 0)
 }
 
-function rate(takes: readonly Take[]): number {
+function rate(takes: readonly CostedTake[]): number {
   return median(takes.map(({ amount, seconds }) => amount / seconds))
 }
 
-const HEAD = ['entries/s', 'plain', 'special', 'peer: plain', 'requests', 'time', '']
+const HEAD = ['entries/s', 'plain', 'special', 'peer: plain', 'requests', 'CPU', 'time', '']
 
 export function renderComparisons(rows: readonly ComparisonRow[]): string {
   const table = new Table({
@@ -53,11 +65,11 @@ export function renderComparisons(rows: readonly ComparisonRow[]): string {
     colAligns: HEAD.map((_, column) => (column === 0 || column === HEAD.length - 1 ? 'left' : 'right')),
   })
   for (const row of rows) {
-    const { plain, special, peer, requests, time, failures, unsteady } = summarizeComparison(row)
+    const { plain, special, peer, requests, processor, time, failures, unsteady } = summarizeComparison(row)
     const result = failures.length === 0 ? 'pass' : `FAIL: ${failures.join(', ')}`
     table.push([
       ...[row.name, plain.toFixed(0), special.toFixed(0), Number.isNaN(peer) ? '' : peer.toFixed(0)],
-      requests.toFixed(2),
+      ...[requests.toFixed(2), processor.toFixed(2)],
       `${time.median.toFixed(2)} (${time.least.toFixed(2)}-${time.most.toFixed(2)})`,
       unsteady ? `${result} (pairs disagree)` : result,
     ])
