@@ -1,6 +1,6 @@
 /** MS-FSCC 2.4.17 FileIdBothDirectoryInformation as Macs want it: rights, resource fork and Finder's information in fields that only Windows needs. */
 
-import type { DirectoryEntry, FileStat, FileType } from '../../../storage/file-system.ts'
+import type { DirectoryEntry, FileStat, FileType, Permissions } from '../../../storage/file-system.ts'
 import type { Token } from '../commands/access-check.ts'
 import { allowedAccess } from '../commands/access-check.ts'
 import { type DirectoryListEntry, SHORT_NAME_AREA_BYTES } from '../fscc/directory-information.ts'
@@ -35,6 +35,8 @@ export interface MacViewer {
   readonly shareAccess: number
   /** Stored with the directory that is listed. */
   readonly parentDescriptor: Buffer | undefined
+  /** What was found so far of entries without a descriptor: storage gives entries of the same rights the same object. */
+  readonly known: Map<Permissions, number>
 }
 
 /** The entry with the Mac's fields. @param plain as other clients see it */
@@ -64,10 +66,15 @@ export function macEntryOf(
 }
 
 /** Specific rights, not generic ones: the Finder shows no-entry signs otherwise. */
-function maximalAccessOf(entry: DirectoryEntry, { token, shareAccess, parentDescriptor }: MacViewer): number {
+function maximalAccessOf(entry: DirectoryEntry, viewer: MacViewer): number {
   const { permissions, securityDescriptor } = entry
+  const { token, shareAccess, parentDescriptor, known } = viewer
   if (permissions === undefined) return shareAccess
-  return allowedAccess({ permissions, securityDescriptor, parentDescriptor }, token, shareAccess)
+  const found = securityDescriptor === undefined ? known.get(permissions) : undefined
+  if (found !== undefined) return found
+  const access = allowedAccess({ permissions, securityDescriptor, parentDescriptor }, token, shareAccess)
+  if (securityDescriptor === undefined) known.set(permissions, access)
+  return access
 }
 
 function shortNameAreaOf({ mac }: DirectoryEntry, stat: FileStat, listing: AaplListing): Buffer {

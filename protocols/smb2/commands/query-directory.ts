@@ -135,6 +135,7 @@ function viewerOf(
     token: () => (token ??= tokenOf(server, treeConnect.admission)),
     shareAccess: treeConnect.maximalAccess,
     parentDescriptor: descriptor,
+    known: new Map(),
   }
 }
 
