@@ -2,9 +2,9 @@
 
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { tryFlock } from '../../storage/posix/flock.ts'
 import type { Outcome } from '../outcome.ts'
 import { done, failed } from '../outcome.ts'
-import { tryFlock } from './flock.ts'
 
 const FILE_MODE = 0o600
 const RETRY_MILLISECONDS = 20

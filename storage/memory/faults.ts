@@ -11,26 +11,26 @@ export type Operation =
   | 'next'
   | keyof Pick<FileSystem, 'close'>
 
-export class Faults {
-  readonly #failures = new Map<Operation, StorageErrorCode[]>()
-  readonly #delays = new Map<Operation, Promise<unknown>[]>()
+export class Faults<O extends string = Operation> {
+  readonly #failures = new Map<O, StorageErrorCode[]>()
+  readonly #delays = new Map<O, Promise<unknown>[]>()
 
   /** The next `times` calls of an operation fail. */
-  failNext(operation: Operation, code: StorageErrorCode, times = 1): void {
+  failNext(operation: O, code: StorageErrorCode, times = 1): void {
     const list = this.#failures.get(operation) ?? []
     list.push(...Array.from({ length: times }, () => code))
     this.#failures.set(operation, list)
   }
 
   /** The next call of an operation begins its work when `until` has settled. */
-  delayNext(operation: Operation, until: Promise<unknown>): void {
+  delayNext(operation: O, until: Promise<unknown>): void {
     const list = this.#delays.get(operation) ?? []
     list.push(until)
     this.#delays.set(operation, list)
   }
 
   /** Waits and fails as told; for the operations themselves. @throws StorageError */
-  async enter(operation: Operation): Promise<void> {
+  async enter(operation: O): Promise<void> {
     const delay = this.#delays.get(operation)?.shift()
     if (delay !== undefined) await delay.catch(() => undefined)
     const code = this.#failures.get(operation)?.shift()

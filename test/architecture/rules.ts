@@ -85,6 +85,15 @@ export const layers: readonly Layer[] = [
     mayImportTypes: ['transport'],
   },
 
+  {
+    name: 'iscsi/scsi',
+    files: /^protocols\/iscsi\/scsi\//,
+    mayImport: ['wire', 'storage'],
+    mayImportTypes: ['transport'],
+    // node:crypto: hashes that make identifiers of names.
+    packages: ['buffer-layout', 'node:crypto'],
+  },
+
   { name: 'storage', files: /^storage\/[a-z-]+\.ts/, mayImport: [] },
   { name: 'storage/names', files: /^storage\/names\//, mayImport: ['storage'] },
   { name: 'storage/sharing', files: /^storage\/sharing\//, mayImport: ['storage', 'storage/names'] },
@@ -106,6 +115,7 @@ export const layers: readonly Layer[] = [
     mayImport: ['storage', 'storage/names', 'storage/metadata'],
     packages: [
       ...['node:fs', 'node:fs/promises', 'node:path', 'node:os', 'node:worker_threads', 'node:perf_hooks'],
+      'node:module',
       ...['koffi', 'fs-ext'],
     ],
     mayTouchTheWorld: true,
@@ -136,7 +146,7 @@ export const citingFolders: readonly RegExp[] = [
 ]
 
 /** `MS-SMB2 2.2.13`, `RFC 4178 4.2`, `C706 chapter 14`, `FIPS 180-4`. */
-export const citation = /\b(?:MS-[A-Z]{3,5}2?|RFC|C706|SP|FIPS|SPC-4|SBC-3) (?:chapter )?\d/
+export const citation = /\b(?:MS-[A-Z]{3,5}2?|RFC|C706|SP|FIPS|SPC-4|SBC-3|SAM-5) (?:chapter )?\d/
 
 /** A file that breaks one rule, and why it may. A line whose file obeys must go. */
 export interface Exception {

@@ -1,17 +1,21 @@
-/** flock(2), exclusive and without waiting: through fs-ext, or by the system call where that package did not compile. */
+/** flock(2), without waiting: through fs-ext, or by the system call where that package did not compile. */
 
 import { createRequire } from 'node:module'
 import koffi from 'koffi'
 
+const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
 
-/** @returns false when another has the lock. @throws Error for all else */
-type TryFlock = (fd: number) => boolean
+/** How a lock is held: by one, or by many that only read. */
+export type LockMode = 'exclusive' | 'shared'
+
+/** Mode 'exclusive' unless told. @returns false when another has the lock. @throws Error for all else */
+type TryFlock = (fd: number, mode?: LockMode) => boolean
 
 /** The part of fs-ext that is used. It is a native addon, which npm leaves uncompiled where install scripts are off. */
 interface FsExt {
-  flockSync(fd: number, flags: 'exnb'): void
+  flockSync(fd: number, flags: 'exnb' | 'shnb'): void
 }
 
 function isTaken(code: unknown): boolean {
@@ -19,9 +23,9 @@ function isTaken(code: unknown): boolean {
 }
 
 function throughFsExt(fsExt: FsExt): TryFlock {
-  return (fd) => {
+  return (fd, mode) => {
     try {
-      fsExt.flockSync(fd, 'exnb')
+      fsExt.flockSync(fd, mode === 'shared' ? 'shnb' : 'exnb')
       return true
     } catch (error) {
       if (isTaken((error as NodeJS.ErrnoException).code)) return false
@@ -35,8 +39,8 @@ function bySystemCall(): TryFlock {
     fd: number,
     operation: number,
   ) => number
-  return (fd) => {
-    if (flock(fd, LOCK_EX | LOCK_NB) === 0) return true
+  return (fd, mode) => {
+    if (flock(fd, (mode === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0) return true
     const { EAGAIN, EWOULDBLOCK } = koffi.os.errno
     const code = koffi.errno()
     if (code === EAGAIN || code === EWOULDBLOCK) return false

@@ -1,0 +1,301 @@
+/** One file or block device, or a part of it, as a disk. */
+
+import { type BigIntStats, fdatasync, read, write, writev } from 'node:fs'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import type { BlockDevice, BlockExtent } from '../block-device.ts'
+import { StorageError } from '../errors.ts'
+import { fromNodeError } from '../posix/errno.ts'
+import { lockBacking } from './lock.ts'
+import { blockDeviceSize, discardBlocks, punchHole, seekData, seekHole, zeroBlocks } from './native.ts'
+
+const FILE_MODE = 0o600
+const SECTOR_BYTES = 512
+const DEFAULT_GRANULARITY_BYTES = 4096
+/** Larger than any record of a file system. */
+const MAXIMUM_GRANULARITY_BYTES = 16 * 1024 * 1024
+/** Zeros that are written where nothing better exists. */
+const ZEROS = Buffer.alloc(1024 * 1024)
+/** zvols: OpenZFS's major number. */
+const ZVOL_MAJOR = 230n
+
+export interface BackingOptions {
+  readonly path: string
+  readonly readOnly: boolean
+  /** First byte that is used. */
+  readonly start?: number
+  /** Bytes that are used; absent: up to the end. */
+  readonly length?: number
+  /** A missing file is made this long, a shorter one grown; absent: it must exist. */
+  readonly size?: number
+}
+
+type Kind = 'file' | 'device' | 'zvol'
+
+/** @throws StorageError in words for the owner: it is missing, in use, too short, no disk */
+export async function openBacking(options: BackingOptions): Promise<BlockDevice> {
+  const { handle, isNew } = await openFile(options)
+  try {
+    const stats = await handle.stat({ bigint: true })
+    const kind = kindOf(stats, options.path)
+    await lockBacking(handle.fd, options.path, options.readOnly ? 'shared' : 'exclusive', stats)
+    const backing = new Backing(handle, options, kind, await granularityOf(stats, kind))
+    await backing.prepare(isNew)
+    return backing
+  } catch (error) {
+    await handle.close()
+    throw fromNodeError(error)
+  }
+}
+
+async function openFile(options: BackingOptions): Promise<{ handle: FileHandle; isNew: boolean }> {
+  const { path, readOnly, size } = options
+  try {
+    return { handle: await open(path, readOnly ? 'r' : 'r+'), isNew: false }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') throw fromNodeError(error)
+    if (readOnly)
+      throw new StorageError('not-found', `${path} does not exist, and is not made as it is read-only`)
+    if (size === undefined)
+      throw new StorageError('not-found', `${path} does not exist; set size to have it made`)
+  }
+  try {
+    return { handle: await open(path, 'wx+', FILE_MODE), isNew: true }
+  } catch (error) {
+    throw fromNodeError(error)
+  }
+}
+
+function kindOf(stats: BigIntStats, path: string): Kind {
+  if (stats.isFile()) return 'file'
+  if (stats.isBlockDevice()) return stats.rdev >> 8n === ZVOL_MAJOR ? 'zvol' : 'device'
+  throw new StorageError('invalid', `${path} is neither a file nor a block device`)
+}
+
+async function granularityOf(stats: BigIntStats, kind: Kind): Promise<number> {
+  const bytes = kind === 'file' ? Number(stats.blksize) : await deviceGranularity(stats.rdev)
+  const isUsable =
+    bytes >= SECTOR_BYTES && bytes <= MAXIMUM_GRANULARITY_BYTES && Number.isInteger(Math.log2(bytes))
+  return isUsable ? bytes : DEFAULT_GRANULARITY_BYTES
+}
+
+async function deviceGranularity(rdev: bigint): Promise<number> {
+  const folder = `/sys/dev/block/${(rdev >> 8n) & 0xfffn}:${rdev & 0xffn}`
+  for (const queue of [`${folder}/queue`, `${folder}/../queue`]) {
+    const text = await readFile(`${queue}/discard_granularity`, 'utf8').catch(() => undefined)
+    if (text !== undefined) return Number(text)
+  }
+  return DEFAULT_GRANULARITY_BYTES
+}
+
+class Backing implements BlockDevice {
+  readonly isReadOnly: boolean
+  readonly discardGranularity: number
+  readonly #handle: FileHandle
+  readonly #fd: number
+  readonly #options: BackingOptions
+  readonly #kind: Kind
+  readonly #start: number
+  #size = 0
+  #canDiscard = false
+  /** A sync that failed: the kernel has dropped what was to be written, so later ones must not say that all is well. */
+  #lost: StorageError | undefined
+  #syncing: Promise<void> | undefined
+  #nextSync: Promise<void> | undefined
+
+  constructor(handle: FileHandle, options: BackingOptions, kind: Kind, granularity: number) {
+    this.#handle = handle
+    this.#fd = handle.fd
+    this.#options = options
+    this.#kind = kind
+    this.#start = options.start ?? 0
+    this.isReadOnly = options.readOnly
+    this.discardGranularity = granularity
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  get canDiscard(): boolean {
+    return this.#canDiscard
+  }
+
+  async prepare(isNew: boolean): Promise<void> {
+    const { size, path } = this.#options
+    await this.refresh(size)
+    if (isNew) await syncFolder(path)
+    if (this.#size === 0) throw new StorageError('invalid', `${path} is empty; set size, or give it one`)
+    // Beyond the end there is nothing to lose: it only tells whether the call exists.
+    if (!this.isReadOnly) this.#canDiscard = await this.#probeDiscard()
+  }
+
+  async #probeDiscard(): Promise<boolean> {
+    if (this.#kind !== 'file') return true
+    return await punchHole(this.#fd, (await this.#handle.stat()).size, DEFAULT_GRANULARITY_BYTES)
+  }
+
+  async refresh(size?: number): Promise<void> {
+    const { path, length } = this.#options
+    let whole = await this.#wholeSize()
+    if (size !== undefined && this.#kind === 'file' && !this.isReadOnly && size > whole) {
+      await this.#handle.truncate(size)
+      await this.#handle.sync()
+      whole = size
+    }
+    if (length !== undefined && this.#start + length > whole) {
+      throw new StorageError(
+        'invalid',
+        `${path} has ${whole} bytes, and ${this.#start + length} are to be used`,
+      )
+    }
+    this.#size = length ?? Math.max(0, whole - this.#start)
+  }
+
+  async #wholeSize(): Promise<number> {
+    return this.#kind === 'file' ? (await this.#handle.stat()).size : await blockDeviceSize(this.#fd)
+  }
+
+  read(into: Buffer, offset: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const next = (done: number): void => {
+        read(this.#fd, into, done, into.length - done, this.#start + offset + done, (error, count) => {
+          if (error) reject(fromNodeError(error))
+          else if (count === 0) reject(new StorageError('io', `${this.#options.path} became shorter`))
+          else if (done + count < into.length) next(done + count)
+          else resolve()
+        })
+      }
+      if (into.length === 0) resolve()
+      else next(0)
+    })
+  }
+
+  async write(chunks: readonly Buffer[], offset: number): Promise<void> {
+    if (this.isReadOnly) throw new StorageError('read-only', `${this.#options.path} is read-only`)
+    let rest = chunks.filter((chunk) => chunk.length > 0)
+    let at = this.#start + offset
+    while (rest.length > 0) {
+      const written = await this.#writeSome(rest, at)
+      at += written
+      rest = after(rest, written)
+    }
+  }
+
+  #writeSome(chunks: readonly Buffer[], position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const done = (error: Error | null, count: number): void => {
+        if (error) reject(fromNodeError(error))
+        else if (count === 0) reject(new StorageError('io', `${this.#options.path} took nothing`))
+        else resolve(count)
+      }
+      const [first] = chunks
+      if (first !== undefined && chunks.length === 1) write(this.#fd, first, 0, first.length, position, done)
+      else writev(this.#fd, chunks, position, done)
+    })
+  }
+
+  /** One runs, one waits and serves all that came meanwhile. */
+  sync(): Promise<void> {
+    if (this.isReadOnly) return Promise.resolve()
+    if (this.#syncing === undefined) {
+      this.#syncing = this.#syncNow().finally(() => {
+        this.#syncing = undefined
+      })
+      return this.#syncing
+    }
+    this.#nextSync ??= this.#syncing
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextSync = undefined
+        return this.sync()
+      })
+    return this.#nextSync
+  }
+
+  #syncNow(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost !== undefined) {
+        reject(this.#lost)
+        return
+      }
+      fdatasync(this.#fd, (error) => {
+        if (error)
+          this.#lost = new StorageError(
+            'io',
+            `${this.#options.path}: written data was lost: ${error.message}`,
+          )
+        if (this.#lost !== undefined) reject(this.#lost)
+        else resolve()
+      })
+    })
+  }
+
+  async discard(offset: number, length: number): Promise<void> {
+    if (this.isReadOnly) throw new StorageError('read-only', `${this.#options.path} is read-only`)
+    if (length === 0) return
+    const at = this.#start + offset
+    if (this.#kind === 'zvol') return await this.#discardVolume(at, length)
+    if (this.#canDiscard && (await punchHole(this.#fd, at, length))) return
+    if (this.#kind === 'device') return await zeroBlocks(this.#fd, at, length)
+    await this.#zero(at, length)
+  }
+
+  /** A zvol frees whole blocks, which then read as zeros, and passes over parts at both ends: those are written. */
+  async #discardVolume(at: number, length: number): Promise<void> {
+    const block = this.discardGranularity
+    const first = Math.ceil(at / block) * block
+    const last = Math.floor((at + length) / block) * block
+    if (first >= last) return await this.#zero(at, length)
+    await this.#zero(at, first - at)
+    await this.#zero(last, at + length - last)
+    if (!(await discardBlocks(this.#fd, first, last - first))) await zeroBlocks(this.#fd, first, last - first)
+  }
+
+  async #zero(at: number, length: number): Promise<void> {
+    for (let done = 0; done < length; done += ZEROS.length) {
+      const piece = ZEROS.subarray(0, Math.min(ZEROS.length, length - done))
+      await this.write([piece], at + done - this.#start)
+    }
+  }
+
+  async extentAt(offset: number, length: number): Promise<BlockExtent> {
+    const at = this.#start + offset
+    const end = at + length
+    const data = (await seekData(this.#fd, at)) ?? end
+    if (data > at) return { isMapped: false, length: Math.min(data, end) - at }
+    const hole = await seekHole(this.#fd, at)
+    return { isMapped: true, length: Math.min(hole, end) - at }
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close()
+  }
+}
+
+/** What is left of the chunks after `count` bytes. */
+function after(chunks: readonly Buffer[], count: number): Buffer[] {
+  const rest: Buffer[] = []
+  let skip = count
+  for (const chunk of chunks) {
+    if (skip < chunk.length) rest.push(chunk.subarray(skip))
+    skip = Math.max(0, skip - chunk.length)
+  }
+  return rest
+}
+
+/** A new file is there after a power cut only when its folder is on the disk too. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(dirname(path), 'r')
+  try {
+    await folder.sync()
+  } catch (error) {
+    throw new StorageError(
+      'io',
+      `the folder of ${basename(path)} cannot be synced: ${(error as Error).message}`,
+    )
+  } finally {
+    await folder.close()
+  }
+}
