@@ -21,6 +21,7 @@ const TIMEOUT_MAXIMUM_SECONDS = 30 * 86_400
 const STALE_DAYS_MAXIMUM = 3650
 const CONNECTIONS_MAXIMUM = 65_536
 const LUN_MAXIMUM = 255
+const PHYSICAL_BLOCK_MAXIMUM = 1_048_576
 /** RFC 7143 6.1: an iSCSI name is at most 223 bytes. */
 const ISCSI_NAME =
   /^(?:iqn\.\d{4}-\d{2}\.[a-z0-9.:-]{1,207}|eui\.[0-9A-Fa-f]{16}|naa\.(?:[0-9A-Fa-f]{16}){1,2})$/
@@ -195,7 +196,14 @@ const lunSchema = z.strictObject(
     /** Bytes; a missing file at `path` is made this long. */
     size: size().optional(),
     read_only: flag().default(false),
+    /** Bytes: 512 or 4096. */
     block_size: count(512, 4096).default(512),
+    /** Bytes in which the disk writes best, shown to initiators; default: 4096. */
+    physical_block_size: count(512, PHYSICAL_BLOCK_MAXIMUM).optional(),
+    /** The medium can be ejected. */
+    removable: flag().default(false),
+    /** Space that initiators give back becomes free, where the backing can do so. */
+    thin: flag().default(true),
   },
   tablesError('target.lun'),
 )

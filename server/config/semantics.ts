@@ -133,6 +133,7 @@ function checkTarget(target: Table, path: KeyPath): Finding[] {
         message: `${lun['block_size']} is not allowed; use 512 or 4096`,
       })
     }
+    findings.push(...checkPhysicalBlockSize(lun, lunPath))
   })
   const chap = asTable(target['chap'])
   if (chap && 'mutual_user' in chap !== 'mutual_secret_file' in chap) {
@@ -143,6 +144,15 @@ function checkTarget(target: Table, path: KeyPath): Finding[] {
     })
   }
   return findings
+}
+
+function checkPhysicalBlockSize(lun: Table, path: KeyPath): Finding[] {
+  const physical = lun['physical_block_size']
+  const logical = lun['block_size'] ?? 512
+  if (typeof physical !== 'number' || typeof logical !== 'number') return []
+  if (physical >= logical && Number.isInteger(Math.log2(physical))) return []
+  const message = `${physical} is not allowed; use a power of two that is not below block_size (${logical})`
+  return [{ path: [...path, 'physical_block_size'], message }]
 }
 
 function asTable(value: unknown): Table | undefined {

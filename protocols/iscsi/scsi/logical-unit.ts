@@ -1,0 +1,146 @@
+/** SAM-5 4.6: a logical unit: a disk with what its initiators have agreed on it. */
+
+import type { BlockDevice } from '../../../storage/block-device.ts'
+import type { UnitIdentity } from './identity.ts'
+import { defaultModeParameters, type ModeParameters } from './mode-parameters.ts'
+import { keyOfNexus, NexusState } from './nexus-state.ts'
+import { PersistentReservations } from './persistent-reservations.ts'
+import { RangeLock } from './range-lock.ts'
+import type { SanitizeState } from './sanitize-state.ts'
+import { type Sense, senses } from './sense.ts'
+import type { Nexus } from './task.ts'
+import { TaskSet } from './task-set.ts'
+
+export interface LogicalUnitOptions {
+  /** 0 to 16383. */
+  readonly id: number
+  readonly device: BlockDevice
+  readonly identity: UnitIdentity
+  /** Bytes. */
+  readonly blockSize: 512 | 4096
+  /** Bytes; a power of two, not below `blockSize`. */
+  readonly physicalBlockSize: number
+  readonly readOnly: boolean
+  readonly removable: boolean
+  /** Space can be given back with UNMAP. */
+  readonly thin: boolean
+}
+
+export type MediumState = 'ready' | 'stopped' | 'ejected'
+
+export class LogicalUnit {
+  readonly id: number
+  readonly device: BlockDevice
+  readonly options: LogicalUnitOptions
+  readonly blockSize: number
+  readonly isThin: boolean
+  readonly ranges = new RangeLock()
+  readonly tasks = new TaskSet()
+  readonly mode: ModeParameters = defaultModeParameters()
+  readonly persistent = new PersistentReservations()
+  medium: MediumState = 'ready'
+  /** Key of the nexus with RESERVE (SPC-2 7.21). */
+  reservedBy: string | undefined
+  sanitize: SanitizeState | undefined
+  /** Something was written that is perhaps not on the disk. */
+  isDirty = false
+  readonly #nexuses = new Map<string, NexusState>()
+  #blocks: number
+
+  constructor(options: LogicalUnitOptions) {
+    this.options = options
+    this.id = options.id
+    this.device = options.device
+    this.blockSize = options.blockSize
+    this.isThin = options.thin && options.device.canDiscard
+    this.#blocks = Math.floor(options.device.size / options.blockSize)
+  }
+
+  /** Capacity in logical blocks. */
+  get blocks(): number {
+    return this.#blocks
+  }
+
+  get isWriteProtected(): boolean {
+    return this.options.readOnly || this.device.isReadOnly || this.mode.softwareWriteProtect
+  }
+
+  get nexuses(): IterableIterator<NexusState> {
+    return this.#nexuses.values()
+  }
+
+  /** A nexus appears, or begins anew. */
+  attach(nexus: Nexus): NexusState {
+    this.detach(nexus)
+    const state = new NexusState(nexus)
+    state.establish(senses.powerOn)
+    this.#nexuses.set(state.key, state)
+    return state
+  }
+
+  /** I_T nexus loss (SAM-5 6.3.4): what lives as long as the session is undone. */
+  detach(nexus: Nexus): void {
+    const key = keyOfNexus(nexus)
+    this.#nexuses.delete(key)
+    if (this.reservedBy === key) this.reservedBy = undefined
+  }
+
+  /** The state of a nexus that commands come from. */
+  stateOf(nexus: Nexus): NexusState {
+    return this.#nexuses.get(keyOfNexus(nexus)) ?? this.attach(nexus)
+  }
+
+  /** A unit attention for every nexus but one. */
+  establish(sense: Sense, except?: NexusState): void {
+    for (const state of this.#nexuses.values()) if (state !== except) state.establish(sense)
+  }
+
+  /** A unit attention for one nexus, if it is here. */
+  establishFor(key: string, sense: Sense): void {
+    this.#nexuses.get(key)?.establish(sense)
+  }
+
+  /** LOGICAL UNIT RESET (SAM-5 6.3.3): persistent reservations, the medium and a sanitize operation stay. */
+  reset(): void {
+    this.reservedBy = undefined
+    Object.assign(this.mode, defaultModeParameters())
+    for (const state of this.#nexuses.values()) {
+      state.preventsRemoval = false
+      state.establish(senses.deviceReset)
+    }
+  }
+
+  get isRemovalPrevented(): boolean {
+    for (const state of this.#nexuses.values()) if (state.preventsRemoval) return true
+    return false
+  }
+
+  /** Writes at a byte offset; the caller holds the range. */
+  async write(chunks: readonly Buffer[], offset: number): Promise<void> {
+    try {
+      await this.device.write(chunks, offset)
+    } finally {
+      this.isDirty = true
+    }
+  }
+
+  /** Written data reaches the disk. */
+  async sync(): Promise<void> {
+    this.isDirty = false
+    try {
+      await this.device.sync()
+    } catch (error) {
+      this.isDirty = true
+      throw error
+    }
+  }
+
+  /** Looks whether the disk has grown. */
+  async refresh(asking?: NexusState): Promise<void> {
+    await this.device.refresh()
+    const blocks = Math.floor(this.device.size / this.blockSize)
+    if (blocks === this.#blocks) return
+    this.#blocks = blocks
+    this.establish(senses.capacityChanged, asking)
+  }
+}

@@ -1,0 +1,92 @@
+/** A target's disks: opens what the configuration names and makes a SCSI target of them. */
+
+import { identityOf } from '../../protocols/iscsi/scsi/identity.ts'
+import type { LogicalUnitOptions } from '../../protocols/iscsi/scsi/logical-unit.ts'
+import { createScsiTarget, type ReservationStore } from '../../protocols/iscsi/scsi/target.ts'
+import type { ScsiTarget } from '../../protocols/iscsi/scsi/task.ts'
+import { BufferPool } from '../../protocols/transport/buffer-pool.ts'
+import type { Environment } from '../../protocols/transport/engine.ts'
+import type { BlockDevice } from '../../storage/block-device.ts'
+import { type ImageOptions, openImage } from '../../storage/image/image.ts'
+import type { TargetConfiguration } from '../config/types.ts'
+import { openReservations } from '../state/reservations.ts'
+
+export type LunConfiguration = TargetConfiguration['lun'][number]
+
+/** Disks of ours are 512e unless told otherwise: what all initiators take. */
+const DEFAULT_PHYSICAL_BYTES = 4096
+const ZVOL_FOLDER = '/dev/zvol'
+
+export interface ScsiTargetSettings {
+  readonly stateDirectory: string
+  readonly environment: Environment
+  readonly log: (level: 'warn' | 'error', message: string, fields?: object) => void
+  /** Relative identifiers of the target's ports: its portal group tags. Default: 1. */
+  readonly relativeTargetPorts?: readonly number[]
+  /** Where buffers for Data-In come from; absent: a pool of its own. */
+  readonly buffers?: BufferPool
+  /** Instead of the state directory. */
+  readonly store?: ReservationStore
+}
+
+/**
+ * Locks and opens all disks of a target; `close` of the result syncs and closes them.
+ *
+ * @throws Error in words for the owner, when a disk cannot be opened; none is open then
+ */
+export async function openScsiTarget(
+  target: TargetConfiguration,
+  settings: ScsiTargetSettings,
+): Promise<ScsiTarget> {
+  const store = settings.store ?? (await openReservations(settings.stateDirectory, target.name))
+  const buffers = settings.buffers ?? new BufferPool()
+  const units: LogicalUnitOptions[] = []
+  try {
+    for (const lun of target.lun) units.push(unitOf(target, lun, await openLun(lun, target.name)))
+  } catch (error) {
+    await Promise.allSettled(units.map((unit) => unit.device.close()))
+    throw error
+  }
+  return createScsiTarget({
+    name: target.name,
+    units,
+    relativeTargetPorts: settings.relativeTargetPorts ?? [1],
+    acquire: (bytes) => buffers.acquire(bytes),
+    after: (milliseconds, run) => void settings.environment.after(milliseconds, run),
+    store,
+    log: (level, message, fields) => settings.log(level, message, { target: target.name, ...fields }),
+  })
+}
+
+/** What a LUN's disk is made of. */
+export function imageOf(lun: LunConfiguration): ImageOptions {
+  const { readOnly } = lun
+  if (lun.extents !== undefined) return { extents: lun.extents.map((extent) => ({ ...extent, readOnly })) }
+  if (lun.zvol !== undefined) return { extents: [{ path: `${ZVOL_FOLDER}/${lun.zvol}`, readOnly }] }
+  const size = lun.size === undefined ? {} : { size: lun.size }
+  return { extents: [{ path: lun.path ?? '', readOnly, ...size }] }
+}
+
+async function openLun(lun: LunConfiguration, target: string): Promise<BlockDevice> {
+  try {
+    const device = await openImage(imageOf(lun))
+    if (device.size >= lun.blockSize) return device
+    await device.close()
+    throw new Error(`it has ${device.size} bytes, less than one block of ${lun.blockSize}`)
+  } catch (error) {
+    throw new Error(`target "${target}", LUN ${lun.id}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function unitOf(target: TargetConfiguration, lun: LunConfiguration, device: BlockDevice): LogicalUnitOptions {
+  return {
+    id: lun.id,
+    device,
+    identity: identityOf(`${target.name} ${lun.id}`),
+    blockSize: lun.blockSize === 4096 ? 4096 : 512,
+    physicalBlockSize: lun.physicalBlockSize ?? Math.max(DEFAULT_PHYSICAL_BYTES, lun.blockSize),
+    readOnly: lun.readOnly,
+    removable: lun.removable,
+    thin: lun.thin,
+  }
+}
