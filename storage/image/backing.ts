@@ -236,21 +236,23 @@ class Backing implements BlockDevice {
     if (this.isReadOnly) throw new StorageError('read-only', `${this.#options.path} is read-only`)
     if (length === 0) return
     const at = this.#start + offset
-    if (this.#kind === 'zvol') return await this.#discardVolume(at, length)
-    if (this.#canDiscard && (await punchHole(this.#fd, at, length))) return
-    if (this.#kind === 'device') return await zeroBlocks(this.#fd, at, length)
-    await this.#zero(at, length)
+    if (this.#kind !== 'file') return await this.#discardBlocks(at, length)
+    if (!this.#canDiscard || !(await punchHole(this.#fd, at, length))) await this.#zero(at, length)
   }
 
-  /** A zvol frees whole blocks, which then read as zeros, and passes over parts at both ends: those are written. */
-  async #discardVolume(at: number, length: number): Promise<void> {
-    const block = this.discardGranularity
-    const first = Math.ceil(at / block) * block
-    const last = Math.floor((at + length) / block) * block
+  /**
+   * Devices take whole sectors, and a zvol frees whole blocks alone (they read as zeros then, and parts at both
+   * ends are passed over): those ends are written.
+   */
+  async #discardBlocks(at: number, length: number): Promise<void> {
+    const unit = this.#kind === 'zvol' ? this.discardGranularity : SECTOR_BYTES
+    const first = Math.ceil(at / unit) * unit
+    const last = Math.floor((at + length) / unit) * unit
     if (first >= last) return await this.#zero(at, length)
     await this.#zero(at, first - at)
     await this.#zero(last, at + length - last)
-    if (!(await discardBlocks(this.#fd, first, last - first))) await zeroBlocks(this.#fd, first, last - first)
+    const give = this.#kind === 'zvol' ? discardBlocks : punchHole
+    if (!(await give(this.#fd, first, last - first))) await zeroBlocks(this.#fd, first, last - first)
   }
 
   async #zero(at: number, length: number): Promise<void> {
@@ -261,6 +263,8 @@ class Backing implements BlockDevice {
   }
 
   async extentAt(offset: number, length: number): Promise<BlockExtent> {
+    // Devices cannot tell: what they have must be taken for stored.
+    if (this.#kind !== 'file') return { isMapped: true, length }
     const at = this.#start + offset
     const end = at + length
     const data = (await seekData(this.#fd, at)) ?? end

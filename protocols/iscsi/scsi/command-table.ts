@@ -4,14 +4,19 @@ import type { Command, Request } from './command.ts'
 import { cacheCommands } from './commands/cache.ts'
 import { capacityCommands } from './commands/capacity.ts'
 import { compareAndWriteCommand } from './commands/compare-and-write.ts'
+import { extendedCopyCommand } from './commands/extended-copy.ts'
 import { inquiryCommand } from './commands/inquiry.ts'
 import { managementCommands, usageOf } from './commands/management.ts'
 import { mediumCommands } from './commands/medium.ts'
 import { modeCommands } from './commands/mode.ts'
+import { persistentReserveInCommands } from './commands/persistent-reserve-in.ts'
+import { persistentReserveOutCommands } from './commands/persistent-reserve-out.ts'
 import { primaryCommands } from './commands/primary.ts'
 import { provisioningCommands } from './commands/provisioning.ts'
 import { readCommands } from './commands/read.ts'
+import { receiveCopyResultsCommands } from './commands/receive-copy-results.ts'
 import { reserveCommands } from './commands/reserve.ts'
+import { sanitizeCommands } from './commands/sanitize.ts'
 import { verifyCommands } from './commands/verify.ts'
 import { writeCommands } from './commands/write.ts'
 
@@ -48,6 +53,11 @@ const rows: readonly Row[] = [
   ...modeCommands,
   ...mediumCommands,
   ...reserveCommands,
+  ...persistentReserveInCommands,
+  ...persistentReserveOutCommands,
+  ...sanitizeCommands,
+  extendedCopyCommand,
+  ...receiveCopyResultsCommands,
   ...managementCommands(presentCommands),
 ].map((command) => ({ ...command, length: usageOf(command).length, mask: usageOf(command) }))
 

@@ -7,4 +7,8 @@ export interface SanitizeState {
   hasFailed: boolean
   /** AUSE: EXIT FAILURE MODE may be used. */
   readonly allowsExit: boolean
+  /** The server ends: no more is written. */
+  isStopped: boolean
+  /** Settles when nothing of it is under way. */
+  settled: Promise<unknown>
 }

@@ -125,6 +125,8 @@ class Target implements ScsiTarget {
 
   async close(): Promise<void> {
     const closed = [...this.#units.values()].map(async (unit) => {
+      if (unit.sanitize !== undefined) unit.sanitize.isStopped = true
+      await unit.sanitize?.settled
       try {
         await unit.sync()
       } finally {
