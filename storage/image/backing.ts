@@ -69,8 +69,13 @@ async function openFile(options: BackingOptions): Promise<{ handle: FileHandle; 
 
 function kindOf(stats: BigIntStats, path: string): Kind {
   if (stats.isFile()) return 'file'
-  if (stats.isBlockDevice()) return stats.rdev >> 8n === ZVOL_MAJOR ? 'zvol' : 'device'
+  if (stats.isBlockDevice()) return majorOf(stats.rdev) === ZVOL_MAJOR ? 'zvol' : 'device'
   throw new StorageError('invalid', `${path} is neither a file nor a block device`)
+}
+
+/** makedev(3). */
+function majorOf(rdev: bigint): bigint {
+  return (rdev >> 8n) & 0xfffn
 }
 
 async function granularityOf(stats: BigIntStats, kind: Kind): Promise<number> {
@@ -81,7 +86,8 @@ async function granularityOf(stats: BigIntStats, kind: Kind): Promise<number> {
 }
 
 async function deviceGranularity(rdev: bigint): Promise<number> {
-  const folder = `/sys/dev/block/${(rdev >> 8n) & 0xfffn}:${rdev & 0xffn}`
+  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xfff00n)
+  const folder = `/sys/dev/block/${majorOf(rdev)}:${minor}`
   for (const queue of [`${folder}/queue`, `${folder}/../queue`]) {
     const text = await readFile(`${queue}/discard_granularity`, 'utf8').catch(() => undefined)
     if (text !== undefined) return Number(text)

@@ -21,7 +21,7 @@ export async function dispatch(request: Request): Promise<Outcome> {
   try {
     return await row.run(request)
   } catch (error) {
-    const sense = senseOfStorageError(error, row.writes === true)
+    const sense = senseOfStorageError(error, row.reservation === 'write')
     const { target, unit } = request
     target.log('error', `${row.name} failed`, { error, lun: unit.id })
     return fail(sense ?? senses.internalFailure)
