@@ -16,6 +16,7 @@ import { readAccounts } from '../accounts/store.ts'
 import { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import { probeDiscovery } from '../probe/discovery-probe.ts'
+import { probeLun } from '../probe/lun-probe.ts'
 import { describeFault, probeAs, probeFolder } from '../probe/share-probe.ts'
 import { backupSpaceFault, macConsequence, timeMachineFaults } from '../probe/time-machine.ts'
 import { notBuilt, servedShares } from '../serve/not-built.ts'
@@ -75,6 +76,13 @@ export async function examine(configuration: Configuration, isRoot: boolean): Pr
     findings.push({ severity: 'warning', message: 'there are no accounts; add one: poolhouse user add NAME' })
   }
   findings.push(...probeDiscovery(configuration))
+  for (const target of configuration.targets) {
+    for (const lun of target.lun) {
+      for (const { severity, message } of await probeLun(lun)) {
+        findings.push({ severity, message: `target "${target.name}", LUN ${lun.id}: ${message}` })
+      }
+    }
+  }
   for (const share of servedShares(configuration)) {
     for (const finding of await backupFindings(share, configuration)) {
       findings.push({ ...finding, share: share.name })

@@ -68,7 +68,7 @@ export interface Command {
    * is the CDB's.
    */
   readonly usage: string
-  /** Needs a medium that is loaded and spinning. */
+  /** Needs a medium that is loaded. */
   readonly needsMedium?: boolean
   /** Refused while the unit is write-protected. */
   readonly writes?: boolean

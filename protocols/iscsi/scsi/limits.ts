@@ -5,5 +5,5 @@ export const COMPARE_AND_WRITE_BLOCKS_MAXIMUM = 128
 /** MAXIMUM UNMAP LBA COUNT: no limit. */
 export const UNMAP_BLOCKS_MAXIMUM = 0xffff_ffff
 export const UNMAP_DESCRIPTORS_MAXIMUM = 256
-/** Bytes of a parameter list that are looked at. */
-export const PARAMETER_LIST_BYTES_MAXIMUM = 64 * 1024
+/** MAXIMUM WRITE SAME LENGTH: all that the (10) form can say. */
+export const WRITE_SAME_BLOCKS_MAXIMUM = 0xffff

@@ -26,7 +26,7 @@ export interface LogicalUnitOptions {
   readonly thin: boolean
 }
 
-export type MediumState = 'ready' | 'stopped' | 'ejected'
+export type MediumState = 'ready' | 'ejected'
 
 export class LogicalUnit {
   readonly id: number

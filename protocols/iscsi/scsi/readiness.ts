@@ -9,6 +9,5 @@ export function notReadySense(unit: LogicalUnit): Sense | undefined {
     if (unit.sanitize.hasFailed) return senses.sanitizeFailed
     return { ...senses.sanitizing, progress: unit.sanitize.progress }
   }
-  if (unit.medium === 'ejected') return senses.noMedium
-  return unit.medium === 'stopped' ? senses.stopped : undefined
+  return unit.medium === 'ejected' ? senses.noMedium : undefined
 }

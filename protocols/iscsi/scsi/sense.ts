@@ -43,7 +43,6 @@ const { notReady, mediumError, hardwareError, illegalRequest, unitAttention, dat
 export const senses = {
   none: { key: SenseKey.noSense, code: 0x0000 },
   sanitizing: { key: notReady, code: 0x041b },
-  stopped: { key: notReady, code: 0x0402 },
   noMedium: { key: notReady, code: 0x3a00 },
   writeError: { key: mediumError, code: 0x0c00 },
   readError: { key: mediumError, code: 0x1100 },

@@ -19,6 +19,7 @@ async function startStop({ unit, cdb, nexus }: Request): Promise<Outcome> {
   const moves = (flags & LOEJ) !== 0
   if (moves && !unit.options.removable) return invalidField(4)
   if (moves && unit.isRemovalPrevented) return fail(senses.mediumRemovalPrevented)
+  // Nothing spins here, so a stop without LOEJ does no more than this.
   if (!starts && (flags & NO_FLUSH) === 0) await unit.sync()
   const wasEjected = unit.medium === 'ejected'
   if (starts) {
@@ -27,7 +28,6 @@ async function startStop({ unit, cdb, nexus }: Request): Promise<Outcome> {
     unit.medium = 'ready'
     if (wasEjected) unit.establish(senses.mediumChanged, nexus)
   } else if (moves) unit.medium = 'ejected'
-  else if (!wasEjected) unit.medium = 'stopped'
   return done()
 }
 

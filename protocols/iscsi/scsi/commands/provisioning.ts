@@ -3,7 +3,7 @@
 import { asksForProtection, lengthByte, outOfRange, rangeOf } from '../block-range.ts'
 import { cut, joined, lengthOf, readLength64 } from '../bytes.ts'
 import type { Command, Request } from '../command.ts'
-import { UNMAP_DESCRIPTORS_MAXIMUM } from '../limits.ts'
+import { UNMAP_DESCRIPTORS_MAXIMUM, WRITE_SAME_BLOCKS_MAXIMUM } from '../limits.ts'
 import type { LogicalUnit } from '../logical-unit.ts'
 import { done, fail, invalidField, invalidParameter, type Outcome, withStatus } from '../outcome.ts'
 import { senses } from '../sense.ts'
@@ -70,6 +70,7 @@ async function writeSame(request: Request): Promise<Outcome> {
   if (refused !== undefined) return refused
   // WSNZ is 0: no length means to the end.
   const blocks = asked.blocks === 0 ? unit.blocks - asked.lba : asked.blocks
+  if (blocks > WRITE_SAME_BLOCKS_MAXIMUM) return invalidField(lengthByte(cdb))
   const sent = lengthOf(task.dataOut)
   const isEmpty = hasNoData || (unmaps && sent === 0)
   if (!isEmpty && sent !== unit.blockSize) return invalidField(lengthByte(cdb))

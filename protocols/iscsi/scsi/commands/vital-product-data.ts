@@ -8,6 +8,7 @@ import {
   COMPARE_AND_WRITE_BLOCKS_MAXIMUM,
   UNMAP_BLOCKS_MAXIMUM,
   UNMAP_DESCRIPTORS_MAXIMUM,
+  WRITE_SAME_BLOCKS_MAXIMUM,
 } from '../limits.ts'
 import type { LogicalUnit } from '../logical-unit.ts'
 import { PRODUCT, VENDOR } from '../product.ts'
@@ -164,7 +165,7 @@ function blockLimits({ blockSize, isThin, device, options }: LogicalUnit): Buffe
     unmapDescriptors: isThin ? UNMAP_DESCRIPTORS_MAXIMUM : 0,
     unmapGranularity: isThin ? granularity : 0,
     unmapAlignment: isThin ? UGAVALID : 0,
-    writeSame: 0n,
+    writeSame: BigInt(WRITE_SAME_BLOCKS_MAXIMUM),
     atomic: Buffer.alloc(20),
   })
 }

@@ -327,3 +327,13 @@ t.test('what storage cannot do is told', async (t) => {
   t.equal(logged.length, 6)
   t.equal(lent.size, 0)
 })
+
+t.test('WRITE SAME has a limit, also where no length means to the end', async (t) => {
+  const { alice } = await scene({ disk: new MemoryDisk({ size: 64 * 1024 * 1024 }) })
+  const most = Number((await alice.run('12 01 b0 00ff 00')).data.readBigUInt64BE(36))
+  const blocks = (64 * 1024 * 1024) / BLOCK
+  t.equal(await alice.outcome(blockCdb(0x93, 0, most, 0x08)), 'good')
+  t.equal(await alice.outcome(blockCdb(0x93, 0, most + 1, 0x08)), '05/2400')
+  t.equal(await alice.outcome(blockCdb(0x93, 0, 0, 0x08)), '05/2400')
+  t.equal(await alice.outcome(blockCdb(0x93, blocks - most, 0, 0x08)), 'good')
+})
