@@ -38,9 +38,10 @@ t.test('LUNs are what the configuration says', async (t) => {
   }
   t.same(await capacity(0n), [16_384, 512, 3, 0xc0])
   t.same(await capacity(1n), [2048, 4096, 0, 0])
-  t.same(await capacity(7n), [4096, 512, 0, 0])
+  t.same(await capacity(7n), [4096, 512, 0, 0xc0])
   t.equal((await alice.run('12 00 00 00ff 00', { lun: 1n })).data[1], 0x80)
   t.equal(await alice.outcome('2a 00 00000000 00 0001 00', { lun: 7n, out: Buffer.alloc(512) }), '07/2700')
+  t.equal(await alice.outcome('42 00 00000000 00 0000 00', { lun: 7n }), '07/2700')
   await target.close()
   t.equal((await stat(join(folder, 'a.img'))).size, 8 * 1024 * 1024)
 })

@@ -52,7 +52,8 @@ export class LogicalUnit {
     this.id = options.id
     this.device = options.device
     this.blockSize = options.blockSize
-    this.isThin = options.thin && options.device.canDiscard
+    // What is read-only may have holes, though nobody can make any: UNMAP is there, and write-protected.
+    this.isThin = options.thin && (options.device.canDiscard || options.device.isReadOnly)
     this.#blocks = Math.floor(options.device.size / options.blockSize)
   }
 
