@@ -73,6 +73,8 @@ export interface Command {
   /** Refused while the unit is write-protected. */
   readonly writes?: boolean
   readonly reservation: ReservationClass
+  /** Whether this one passes a persistent reservation of another all the same (SPC-4 table 67, notes). */
+  readonly passesReservation?: (cdb: Buffer) => boolean
   /** Is run without reporting a unit attention first (SPC-4 5.14). */
   readonly ignoresAttention?: boolean
   /** Allowed amid a sanitize operation (SBC-3 4.11.3). */

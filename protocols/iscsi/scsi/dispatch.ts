@@ -54,9 +54,9 @@ function check(row: Row, request: Request): Outcome | undefined {
 /** Commands that RESERVE of another lets through (SPC-2 table 10). */
 const THROUGH_RESERVE: ReadonlySet<number> = new Set([0x12, 0xa0, 0x03, 0x17, 0x57])
 
-function isReserved(row: Command, { unit, nexus }: Request): boolean {
+function isReserved(row: Command, { unit, nexus, cdb }: Request): boolean {
   const { reservedBy, persistent } = unit
   if (reservedBy !== undefined && reservedBy !== nexus.key) return !THROUGH_RESERVE.has(row.opcode)
-  if (row.reservation === 'never') return false
+  if (row.reservation === 'never' || row.passesReservation?.(cdb) === true) return false
   return persistent.reservation !== undefined && persistent.conflicts(nexus.key, row.reservation)
 }

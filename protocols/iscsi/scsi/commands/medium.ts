@@ -44,6 +44,7 @@ export const mediumCommands: readonly Command[] = [
     opcode: 0x1b,
     usage: '1b 01 00 0f f7 00',
     reservation: 'write',
+    passesReservation: (cdb) => ((cdb[4] ?? 0) & ~NO_FLUSH) === START,
     run: startStop,
   },
   {
@@ -51,6 +52,7 @@ export const mediumCommands: readonly Command[] = [
     opcode: 0x1e,
     usage: '1e 00 00 00 03 00',
     reservation: 'write',
+    passesReservation: (cdb) => ((cdb[4] ?? 0) & PREVENT_MASK) === 0,
     isPresent: (unit) => unit.options.removable,
     run: preventAllow,
   },

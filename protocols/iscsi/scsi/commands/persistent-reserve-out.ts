@@ -3,6 +3,7 @@
 import { blob, struct, u8, u16be } from 'buffer-layout'
 import { cut, joined, u64be } from '../bytes.ts'
 import type { Command, Request } from '../command.ts'
+import { keyOfNexus } from '../nexus-state.ts'
 import { done, fail, invalidField, invalidParameter, type Outcome, withStatus } from '../outcome.ts'
 import { type Change, isReservationType } from '../persistent-reservations.ts'
 import { senses } from '../sense.ts'
@@ -143,9 +144,9 @@ async function conclude(
   if (!('kind' in change)) return fail(change)
   for (const { nexus, sense } of change.aftermath.attentions) unit.establishFor(nexus, sense)
   if (aborts) {
-    const own = unit.stateOf(task.nexus).key
-    const victims = change.aftermath.preempted.filter((nexus) => unit.stateOf(nexus).key !== own)
-    for (const nexus of victims) target.abortTasks(unit, nexus)
+    const own = keyOfNexus(task.nexus)
+    const others = change.aftermath.preempted.filter((nexus) => keyOfNexus(nexus) !== own)
+    for (const nexus of others) target.abortTasks(unit, nexus)
   }
   await target.saveReservations(unit.id, unit.persistent.record())
   return done(length)

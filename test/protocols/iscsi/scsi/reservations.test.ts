@@ -159,6 +159,8 @@ t.test('each type keeps from what it is to, and lets registrants through where i
     t.equal(await carol.outcome(TEST_UNIT_READY), 'good')
     t.equal(await carol.outcome('12 00 00 00ff 00'), 'good')
     t.equal(await carol.outcome('1a 00 3f 00 ff 00'), 'conflict')
+    t.equal(await carol.outcome('1b 00 00 00 01 00'), 'good', 'START')
+    t.equal(await carol.outcome('1b 00 00 00 00 00'), 'conflict', 'STOP')
     t.equal(await carol.outcome('48 82 0000000000 0000 00'), 'conflict', 'SANITIZE')
 
     t.equal(await out(alice, Action.release, type === 1 ? 3 : 1, list(KEY_A, 0n)), '05/2604')
