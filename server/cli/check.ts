@@ -20,6 +20,8 @@ import { probeLun } from '../probe/lun-probe.ts'
 import { describeFault, probeAs, probeFolder } from '../probe/share-probe.ts'
 import { backupSpaceFault, macConsequence, timeMachineFaults } from '../probe/time-machine.ts'
 import { notBuilt, servedShares } from '../serve/not-built.ts'
+import { prepareDatasets } from '../zfs/dataset-shares.ts'
+import { createCommandRunner } from '../zfs/run-command.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, print, readConfiguration } from './context.ts'
 
@@ -56,11 +58,19 @@ export async function check(context: CommandContext, options: CheckOptions): Pro
 }
 
 /** Examines accounts, names and every share that is served. */
-export async function examine(configuration: Configuration, isRoot: boolean): Promise<CheckFinding[]> {
+export async function examine(
+  written: Configuration,
+  isRoot: boolean,
+  zfs = createCommandRunner(),
+): Promise<CheckFinding[]> {
+  const { configuration, unserved } = await prepareDatasets(written, zfs, false)
   const findings: CheckFinding[] = notBuilt(configuration).map(({ missing, message }) => ({
     severity: missing ? 'warning' : 'note',
     message,
   }))
+  findings.push(
+    ...unserved.map(({ share, message }): CheckFinding => ({ severity: 'warning', share, message })),
+  )
   const read = readAccounts(configuration.server.stateDir)
   if (!read.ok) findings.push({ severity: 'error', message: read.message })
   const accounts = read.ok ? read.value : []

@@ -10,6 +10,8 @@ import type { InitOptions } from './init.ts'
 import { init } from './init.ts'
 import type { ServeOptions } from './serve.ts'
 import { serve } from './serve.ts'
+import type { SnapshotOptions } from './snapshot.ts'
+import { holdOne, makeSnapshot, releaseOne, showChanges, showSnapshots, thinSnapshots } from './snapshot.ts'
 import type { StatusOptions } from './status.ts'
 import { endOpen, endSession, showStatus } from './status.ts'
 import type { AddOptions, ListOptions, PasswordOptions } from './user.ts'
@@ -55,6 +57,7 @@ function createProgram(context: CommandContext, finish: Finish): Command {
   addCheck(program, context, finish)
   addUserCommands(program, context, finish)
   addStatusCommands(program, context, finish)
+  addSnapshotCommands(program, context, finish)
   return program
 }
 
@@ -170,4 +173,35 @@ function addStatusCommands(program: Command, context: CommandContext, finish: Fi
     .description('close an open file')
     .addOption(configOption())
     .action((id: string, options: CommonOptions) => finish(endOpen(context, id, options)))
+}
+
+function addSnapshotCommands(program: Command, context: CommandContext, finish: Finish): void {
+  const snapshot = program
+    .command('snapshot')
+    .description('manage the snapshots of a share that is a dataset')
+  const command = (usage: string, description: string) =>
+    snapshot.command(usage).description(description).addOption(configOption())
+  command('list <share>', 'list them, the oldest first')
+    .option('--json', 'as JSON')
+    .action((share: string, options: SnapshotOptions) => finish(showSnapshots(context, share, options)))
+  command('create <share> [about]', 'take one now; its name ends with the given word').action(
+    (share: string, about: string | undefined, options: SnapshotOptions) =>
+      finish(makeSnapshot(context, share, about, options)),
+  )
+  command('hold <share> <name>', 'keep one until it is released').action(
+    (share: string, name: string, options: SnapshotOptions) => finish(holdOne(context, share, name, options)),
+  )
+  command('release <share> <name>', 'end a hold').action(
+    (share: string, name: string, options: SnapshotOptions) =>
+      finish(releaseOne(context, share, name, options)),
+  )
+  command('diff <share> <name>', 'show what has changed since')
+    .option('--json', 'as JSON')
+    .action((share: string, name: string, options: SnapshotOptions) =>
+      finish(showChanges(context, share, name, options)),
+    )
+  command('thin <share>', 'destroy those that [snapshots] does not keep')
+    .option('--dry-run', 'only say which')
+    .option('--json', 'as JSON')
+    .action((share: string, options: SnapshotOptions) => finish(thinSnapshots(context, share, options)))
 }

@@ -13,6 +13,7 @@ import type { Service } from '../serve/lifecycle.ts'
 import {
   describeStartFailure,
   prepareNames,
+  readyDatasets,
   reload,
   shutDown,
   startStatus,
@@ -20,6 +21,8 @@ import {
 } from '../serve/lifecycle.ts'
 import type { RunningServer } from '../serve/running-server.ts'
 import { lockStateDirectory, prepareStateDirectory } from '../state/directory.ts'
+import { createCommandRunner } from '../zfs/run-command.ts'
+import { ShareSnapshots } from '../zfs/share-snapshots.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, fail, print, readConfiguration } from './context.ts'
 
@@ -78,9 +81,11 @@ function findMisuse(
 }
 
 /** @returns what went wrong, when it cannot start */
-async function start(context: CommandContext, configuration: Configuration): Promise<Service | string> {
-  const log = createLogger(configuration.log)
+async function start(context: CommandContext, written: Configuration): Promise<Service | string> {
+  const log = createLogger(written.log)
   logBugs(log)
+  const zfs = createCommandRunner()
+  const configuration = await readyDatasets(written, zfs, log)
   const accounts = new LiveAccounts(configuration.server.stateDir, (message) => log.error(message))
   const loaded = accounts.load()
   if (!loaded.ok) return loaded.message
@@ -90,7 +95,8 @@ async function start(context: CommandContext, configuration: Configuration): Pro
   const { isRoot } = context
   try {
     const running = await context.startServer({ configuration, accounts, systemUsers, isRoot, log })
-    return { running, accounts, systemUsers, log, configuration }
+    const snapshots = new ShareSnapshots(configuration, running.events, { run: zfs, log, now: Date.now })
+    return { running, accounts, systemUsers, log, configuration, zfs, snapshots }
   } catch (error) {
     log.debug({ err: error }, 'start failed')
     return describeStartFailure(error)

@@ -19,6 +19,8 @@ import {
 
 const TIMEOUT_MAXIMUM_SECONDS = 30 * 86_400
 const STALE_DAYS_MAXIMUM = 3650
+const SNAPSHOT_HOURS_MAXIMUM = 24 * 366
+const SNAPSHOTS_MAXIMUM = 100_000
 const CONNECTIONS_MAXIMUM = 65_536
 const LUN_MAXIMUM = 255
 const PHYSICAL_BLOCK_MAXIMUM = 1_048_576
@@ -128,6 +130,25 @@ export const discoverySchema = z.strictObject(
   tableError('discovery'),
 )
 
+const snapshots = (kept: number) => count(0, SNAPSHOTS_MAXIMUM).default(kept)
+
+/** Which of our snapshots are kept, of each dataset. */
+export const snapshotsSchema = z.strictObject(
+  {
+    /** Hours in which all are kept. */
+    keep_all: snapshots(24),
+    /** Then the last one of each of so many hours, days, weeks, months and years, counted from now. */
+    hourly: snapshots(48),
+    daily: snapshots(14),
+    weekly: snapshots(8),
+    monthly: snapshots(6),
+    yearly: snapshots(2),
+    /** Never more than this, in all. */
+    maximum: count(1, SNAPSHOTS_MAXIMUM).optional(),
+  },
+  tableError('snapshots'),
+)
+
 export const statusSchema = z.strictObject(
   {
     enabled: flag().default(true),
@@ -151,6 +172,10 @@ export const shareSchema = z.strictObject(
     /** Days without a completed backup after which a Mac is pointed out. */
     stale_after_days: count(1, STALE_DAYS_MAXIMUM).default(7),
     per_user: flag().default(false),
+    /** Of a dataset: after each backup that a Mac has completed. */
+    snapshot_after_backup: flag().default(true),
+    /** Of a dataset: so often, in hours; 0: never. */
+    snapshot_every: count(0, SNAPSHOT_HOURS_MAXIMUM).default(0),
     /** Empty: every account. */
     valid_users: list(accountOrGroup()),
     /** Act as the server's own user on this share. */
@@ -244,6 +269,7 @@ export const fileSchema = z.strictObject({
   afp: afpSchema.prefault({}),
   iscsi: iscsiSchema.prefault({}),
   discovery: discoverySchema.prefault({}),
+  snapshots: snapshotsSchema.prefault({}),
   status: statusSchema.prefault({}),
   share: z.array(shareSchema, tablesError('share')).default([]),
   target: z.array(targetSchema, tablesError('target')).default([]),

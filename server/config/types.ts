@@ -9,6 +9,7 @@ import type {
   serverSchema,
   shareSchema,
   smbSchema,
+  snapshotsSchema,
   statusSchema,
   targetSchema,
 } from './schema.ts'
@@ -31,8 +32,9 @@ export type SmbConfiguration = CamelKeys<z.output<typeof smbSchema>>
 export type AfpConfiguration = CamelKeys<z.output<typeof afpSchema>>
 export type IscsiConfiguration = CamelKeys<z.output<typeof iscsiSchema>>
 export type DiscoveryConfiguration = CamelKeys<z.output<typeof discoverySchema>>
+export type SnapshotsConfiguration = CamelKeys<z.output<typeof snapshotsSchema>>
 export type StatusConfiguration = CamelKeys<z.output<typeof statusSchema>>
-/** `path` or `dataset` is set, never both. */
+/** `path` or `dataset` is set, never both; once its dataset was found mounted, a share has both. */
 export type ShareConfiguration = CamelKeys<z.output<typeof shareSchema>>
 export type TargetConfiguration = CamelKeys<z.output<typeof targetSchema>>
 
@@ -45,6 +47,7 @@ export interface Configuration {
   readonly afp: AfpConfiguration
   readonly iscsi: IscsiConfiguration
   readonly discovery: DiscoveryConfiguration
+  readonly snapshots: SnapshotsConfiguration
   readonly status: StatusConfiguration
   readonly shares: readonly ShareConfiguration[]
   readonly targets: readonly TargetConfiguration[]

@@ -1,6 +1,7 @@
 /** The life of a serving process: start, reload at SIGHUP, stop at SIGTERM or SIGINT. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { CommandRunner } from '../../storage/zfs/command.ts'
 import { referencedNames } from '../accounts/identity.ts'
 import type { LiveAccounts } from '../accounts/live.ts'
 import type { SystemUsers } from '../accounts/system-users.ts'
@@ -11,13 +12,15 @@ import type { Configuration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
 import type { StatusListener } from '../status/listener.ts'
 import { openStatusListener } from '../status/listener.ts'
+import { prepareDatasets } from '../zfs/dataset-shares.ts'
+import type { ShareSnapshots } from '../zfs/share-snapshots.ts'
 import { notBuilt } from './not-built.ts'
 import type { RunningServer } from './running-server.ts'
 
 /** After this, connections are cut: a supervisor kills what takes longer than it allows. */
 const DRAIN_MILLISECONDS = 10_000
 /** What a reload takes over; the rest needs a restart. */
-const RELOADED_SECTIONS = ['source', 'shares']
+const RELOADED_SECTIONS = ['source', 'shares', 'snapshots']
 
 export interface Service {
   readonly running: RunningServer
@@ -26,6 +29,19 @@ export interface Service {
   readonly log: Logger
   /** As started with. */
   readonly configuration: Configuration
+  readonly zfs: CommandRunner
+  readonly snapshots: ShareSnapshots
+}
+
+/** The configuration with the mount points of its datasets; those that cannot be served are told in the log. */
+export async function readyDatasets(
+  configuration: Configuration,
+  zfs: CommandRunner,
+  log: Logger,
+): Promise<Configuration> {
+  const prepared = await prepareDatasets(configuration, zfs, true)
+  for (const { share, message } of prepared.unserved) log.error(`share "${share}" is not served: ${message}`)
+  return prepared.configuration
 }
 
 /** Reads passwd, group and whatever else the system knows about the names in use. */
@@ -62,8 +78,9 @@ export async function startStatus(service: Service): Promise<StatusListener | un
 /** Takes over shares and users from the file. With an error, all stays as it was and the log says why. */
 export async function reload(service: Service): Promise<void> {
   const { running, accounts, systemUsers, log, configuration: started } = service
-  const configuration = await readAgain(started, log)
-  if (!configuration) return
+  const written = await readAgain(started, log)
+  if (!written) return
+  const configuration = await readyDatasets(written, service.zfs, log)
   const loaded = accounts.load()
   if (!loaded.ok) return log.error(`not reloaded: ${loaded.message}`)
   await prepareNames(configuration, accounts, systemUsers)
@@ -72,6 +89,7 @@ export async function reload(service: Service): Promise<void> {
   } catch (error) {
     return log.error({ err: error }, `not reloaded: ${(error as Error).message}`)
   }
+  service.snapshots.follow(configuration)
   warnNotBuilt(configuration, log)
   for (const section of changedSections(started, configuration)) {
     log.warn(`[${section}] has changed; that takes effect at the next start`)
@@ -96,7 +114,9 @@ function changedSections(before: Configuration, after: Configuration): string[] 
 
 /** Says goodbye, lets requests under way finish, and returns after a bounded time. */
 export async function shutDown(service: Service, status: StatusListener | undefined): Promise<void> {
-  const closing = Promise.all([service.running.close(), status?.close()]).then(() => true)
+  const closing = Promise.all([service.running.close(), status?.close(), service.snapshots.close()]).then(
+    () => true,
+  )
   const deadline = new AbortController()
   const inTime = await Promise.race([closing, sleep(DRAIN_MILLISECONDS, false, { signal: deadline.signal })])
   deadline.abort()

@@ -36,8 +36,6 @@ export function servedShares(
 
 /** Serving such a share without the feature would show its users something else than was asked for. */
 function whyNotServed(share: ShareConfiguration): string | undefined {
-  if (share.dataset !== undefined)
-    return `dataset ${NOT_BUILT}; write path = "/${share.dataset}" (its mount point)`
   if (share.perUser) return `per_user ${NOT_BUILT}; make a share for each user`
   if (!share.protocols.includes('smb')) return `AFP ${NOT_BUILT}; add "smb" to its protocols`
   return undefined

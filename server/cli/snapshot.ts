@@ -1,0 +1,172 @@
+/** `poolhouse snapshot`: what snapshots a share's dataset has, and what may be done with them. */
+
+import Table from 'cli-table3'
+import type { CommandRunner } from '../../storage/zfs/command.ts'
+import {
+  diffSnapshot,
+  holdSnapshot,
+  listSnapshots,
+  releaseSnapshot,
+  type Snapshot,
+} from '../../storage/zfs/snapshot.ts'
+import { thin } from '../../storage/zfs/thinning.ts'
+import { formatSize } from '../config/sizes.ts'
+import type { Configuration } from '../config/types.ts'
+import { done, failed, type Outcome } from '../outcome.ts'
+import { createCommandRunner } from '../zfs/run-command.ts'
+import { policyOf, takeSnapshot, thinDataset } from '../zfs/share-snapshots.ts'
+import type { CommandContext, CommonOptions } from './context.ts'
+import { ExitCode, fail, print, readConfiguration } from './context.ts'
+
+/** Ours among the tags of holds. */
+const HOLD_TAG = 'poolhouse'
+
+export interface SnapshotOptions extends CommonOptions {
+  readonly json?: boolean
+  readonly dryRun?: boolean
+}
+
+/** A share's dataset, and how it is spoken to. */
+interface Subject {
+  readonly run: CommandRunner
+  readonly configuration: Configuration
+  readonly dataset: string
+}
+
+type Work = (subject: Subject) => Promise<void>
+
+export function showSnapshots(
+  context: CommandContext,
+  share: string,
+  options: SnapshotOptions,
+): Promise<ExitCode> {
+  return withDataset(context, share, options, async ({ run, dataset }) => {
+    const snapshots = await listSnapshots(run, dataset)
+    print(context, options.json ? json(dataset, snapshots) : table(snapshots))
+  })
+}
+
+export function makeSnapshot(
+  context: CommandContext,
+  share: string,
+  about: string | undefined,
+  options: SnapshotOptions,
+): Promise<ExitCode> {
+  return withDataset(context, share, options, async ({ run, dataset }) => {
+    const moment = { reason: 'manual', about: about ?? '', now: Date.now() } as const
+    print(context, `${dataset}@${(await takeSnapshot(run, dataset, moment)).name}`)
+  })
+}
+
+export function holdOne(
+  context: CommandContext,
+  share: string,
+  name: string,
+  options: SnapshotOptions,
+): Promise<ExitCode> {
+  return withDataset(context, share, options, async ({ run, dataset }) => {
+    await holdSnapshot(run, `${dataset}@${name}`, HOLD_TAG)
+    print(context, `${dataset}@${name} is kept until: poolhouse snapshot release ${share} ${name}`)
+  })
+}
+
+export function releaseOne(
+  context: CommandContext,
+  share: string,
+  name: string,
+  options: SnapshotOptions,
+): Promise<ExitCode> {
+  return withDataset(context, share, options, async ({ run, dataset }) => {
+    await releaseSnapshot(run, `${dataset}@${name}`, HOLD_TAG)
+    print(context, `${dataset}@${name} may be thinned`)
+  })
+}
+
+export function showChanges(
+  context: CommandContext,
+  share: string,
+  name: string,
+  options: SnapshotOptions,
+): Promise<ExitCode> {
+  return withDataset(context, share, options, async ({ run, dataset }) => {
+    const changes = await diffSnapshot(run, dataset, name)
+    if (options.json)
+      return print(context, JSON.stringify({ dataset, snapshot: name, changes }, undefined, 2))
+    for (const { kind, path, to } of changes) {
+      print(context, `${kind.padEnd(8)} ${path}${to === undefined ? '' : ` -> ${to}`}`)
+    }
+  })
+}
+
+export function thinSnapshots(
+  context: CommandContext,
+  share: string,
+  options: SnapshotOptions,
+): Promise<ExitCode> {
+  return withDataset(context, share, options, async ({ run, dataset, configuration }) => {
+    const policy = policyOf(configuration.snapshots)
+    const gone = options.dryRun
+      ? thin(await listSnapshots(run, dataset), policy, Date.now())
+      : await thinDataset(run, dataset, policy, Date.now())
+    if (options.json) return print(context, json(dataset, gone))
+    for (const { name } of gone) {
+      print(context, `${options.dryRun ? 'would destroy' : 'destroyed'} ${dataset}@${name}`)
+    }
+    if (gone.length === 0) print(context, 'nothing to thin')
+  })
+}
+
+async function withDataset(
+  context: CommandContext,
+  share: string,
+  options: SnapshotOptions,
+  work: Work,
+): Promise<ExitCode> {
+  const configuration = await readConfiguration(context, options)
+  if (!configuration) return ExitCode.usage
+  const dataset = datasetOf(configuration, share)
+  if (!dataset.ok) return fail(context, dataset.message)
+  try {
+    await work({ run: createCommandRunner(), configuration, dataset: dataset.value })
+    return ExitCode.done
+  } catch (error) {
+    return fail(context, (error as Error).message)
+  }
+}
+
+function datasetOf(configuration: Configuration, name: string): Outcome<string> {
+  const share = configuration.shares.find((each) => each.name.toLowerCase() === name.toLowerCase())
+  if (share === undefined) {
+    const names = configuration.shares.map((each) => each.name).join(', ')
+    return failed(`there is no share "${name}"; there are: ${names}`)
+  }
+  if (share.dataset !== undefined) return done(share.dataset)
+  return failed(`share "${share.name}" is a folder; only a share with "dataset" has snapshots`)
+}
+
+function json(dataset: string, snapshots: readonly Snapshot[]): string {
+  const rows = snapshots.map((snapshot) => ({
+    ...snapshot,
+    created: new Date(snapshot.created).toISOString(),
+    reason: snapshot.reason ?? null,
+  }))
+  return JSON.stringify({ dataset, snapshots: rows }, undefined, 2)
+}
+
+function table(snapshots: readonly Snapshot[]): string {
+  if (snapshots.length === 0) return 'there are no snapshots'
+  const rows = new Table({
+    head: ['snapshot', 'taken', 'for', 'frees', 'held'],
+    style: { head: [], border: [] },
+  })
+  for (const { name, created, reason, used, isHeld } of snapshots) {
+    rows.push([
+      name,
+      new Date(created).toISOString(),
+      reason ?? 'others',
+      formatSize(used),
+      isHeld ? 'yes' : '',
+    ])
+  }
+  return rows.toString()
+}

@@ -1,0 +1,81 @@
+/** Shares of datasets: made where they are missing, limited by their refquota, and served where they are mounted. */
+
+import type { CommandRunner } from '../../storage/zfs/command.ts'
+import {
+  createDataset,
+  type Dataset,
+  readDataset,
+  setRefquota,
+  whyNotServable,
+} from '../../storage/zfs/dataset.ts'
+import type { Configuration, ShareConfiguration } from '../config/types.ts'
+import { done, failed, type Outcome } from '../outcome.ts'
+
+/** A share that cannot be served. */
+export interface UnservedShare {
+  readonly share: string
+  readonly message: string
+}
+
+export interface PreparedDatasets {
+  /** The same, with the paths of shares whose datasets can be served. */
+  readonly configuration: Configuration
+  readonly unserved: readonly UnservedShare[]
+}
+
+/** Finds the mount points of all datasets that are shared. `mayChange`: missing ones are made, and limits are set. */
+export async function prepareDatasets(
+  configuration: Configuration,
+  run: CommandRunner,
+  mayChange: boolean,
+): Promise<PreparedDatasets> {
+  const unserved: UnservedShare[] = []
+  const shares: ShareConfiguration[] = []
+  for (const share of configuration.shares) {
+    const { dataset } = share
+    if (dataset === undefined) {
+      shares.push(share)
+      continue
+    }
+    const path = await mountPointOf(share, dataset, run, mayChange).catch((error: Error) =>
+      failed(error.message),
+    )
+    if (path.ok) shares.push({ ...share, path: path.value })
+    else {
+      unserved.push({ share: share.name, message: path.message })
+      shares.push(share)
+    }
+  }
+  return { configuration: { ...configuration, shares }, unserved }
+}
+
+async function mountPointOf(
+  share: ShareConfiguration,
+  name: string,
+  run: CommandRunner,
+  mayChange: boolean,
+): Promise<Outcome<string>> {
+  const dataset = await findDataset(share, name, run, mayChange)
+  if (!dataset.ok) return dataset
+  const reason = whyNotServable(dataset.value)
+  if (reason !== undefined) return failed(reason)
+  const { refquota, mountpoint = '' } = dataset.value
+  if (mayChange && share.maxSize !== undefined && refquota !== share.maxSize) {
+    await setRefquota(run, name, share.maxSize)
+  }
+  return done(mountpoint)
+}
+
+async function findDataset(
+  share: ShareConfiguration,
+  name: string,
+  run: CommandRunner,
+  mayChange: boolean,
+): Promise<Outcome<Dataset>> {
+  const known = await readDataset(run, name)
+  if (known !== undefined) return done(known)
+  if (!mayChange) return failed(`there is no dataset "${name}" yet; the server makes it when it starts`)
+  await createDataset(run, { name, isTimeMachine: share.timeMachine })
+  const made = await readDataset(run, name)
+  return made === undefined ? failed(`the dataset "${name}" was made and is not there`) : done(made)
+}

@@ -1,0 +1,85 @@
+/** zfsprops(7): a dataset that is served: whether it is there, mounted and unlocked, and how much it may hold. */
+
+import { type CommandRunner, parseNumber, parseRows, runZfs, ZfsError } from './command.ts'
+
+export interface Dataset {
+  readonly name: string
+  /** undefined: `legacy` or `none`; where it is mounted then ZFS does not know. */
+  readonly mountpoint: string | undefined
+  readonly isMounted: boolean
+  /** Its key is not loaded. */
+  readonly isLocked: boolean
+  /** Bytes that clients may fill; snapshots do not count. undefined: no limit. */
+  readonly refquota: number | undefined
+  /** Bytes that the live data takes. */
+  readonly referenced: number
+  /** Bytes that can still be written. */
+  readonly available: number
+}
+
+const COLUMNS = 'name,mountpoint,mounted,keystatus,refquota,referenced,available'
+
+/** @returns undefined when there is no such dataset @throws ZfsError */
+export async function readDataset(run: CommandRunner, name: string): Promise<Dataset | undefined> {
+  try {
+    const [row] = parseRows(
+      await runZfs(run, 'zfs', ['list', '-Hp', '-t', 'filesystem', '-o', COLUMNS, name]),
+    )
+    return row === undefined ? undefined : datasetOf(row)
+  } catch (error) {
+    if (error instanceof ZfsError && error.code === 'not-found') return undefined
+    throw error
+  }
+}
+
+function datasetOf(row: readonly string[]): Dataset {
+  const [name = '', mountpoint = '', mounted, keyStatus, refquota, referenced, available] = row
+  return {
+    name,
+    mountpoint: mountpoint.startsWith('/') ? mountpoint : undefined,
+    isMounted: mounted === 'yes',
+    isLocked: keyStatus === 'unavailable',
+    refquota: parseNumber(refquota) || undefined,
+    referenced: parseNumber(referenced) ?? 0,
+    available: parseNumber(available) ?? 0,
+  }
+}
+
+/** What suits files of clients; bundles of Time Machine are written in large pieces. */
+const PROPERTIES = ['compression=lz4', 'atime=off', 'xattr=sa', 'acltype=posix']
+const BUNDLE_PROPERTIES = ['recordsize=1M']
+
+export interface NewDataset {
+  readonly name: string
+  readonly isTimeMachine: boolean
+}
+
+/** Makes a dataset and those above it, and mounts it. @throws ZfsError */
+export async function createDataset(run: CommandRunner, { name, isTimeMachine }: NewDataset): Promise<void> {
+  const properties = [...PROPERTIES, ...(isTimeMachine ? BUNDLE_PROPERTIES : [])]
+  await runZfs(run, 'zfs', ['create', '-p', ...properties.flatMap((each) => ['-o', each]), name])
+}
+
+/**
+ * Sets how much clients may fill. It is the refquota: with a quota, snapshots would eat the clients' room.
+ * @param bytes undefined: no limit
+ * @throws ZfsError
+ */
+export async function setRefquota(
+  run: CommandRunner,
+  name: string,
+  bytes: number | undefined,
+): Promise<void> {
+  await runZfs(run, 'zfs', ['set', `refquota=${bytes ?? 'none'}`, name])
+}
+
+/** Why a dataset cannot be served, with what to do; undefined: it can. */
+export function whyNotServable(dataset: Dataset): string | undefined {
+  const { name, mountpoint, isMounted, isLocked } = dataset
+  if (isLocked)
+    return `the dataset "${name}" is locked; load its key: zfs load-key ${name} && zfs mount ${name}`
+  if (mountpoint === undefined) {
+    return `the dataset "${name}" has no mount point of its own; set one: zfs set mountpoint=/${name} ${name}`
+  }
+  return isMounted ? undefined : `the dataset "${name}" is not mounted; mount it: zfs mount ${name}`
+}
