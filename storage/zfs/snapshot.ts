@@ -89,8 +89,8 @@ const CHANGE_KINDS: Readonly<Record<string, ChangeKind>> = {
   M: 'modified',
   R: 'renamed',
 }
-/** zfs-diff(8) writes bytes that are not printable as a backslash and three octal digits. */
-const ESCAPED = /(?:\\[0-7]{4}|\\[0-7]{3})+/g
+/** zfs-diff(8) writes spaces, backslashes and bytes that are not ASCII as a backslash and four octal digits. */
+const ESCAPED = /(?:\\0[0-7]{3})+/g
 
 /** What has changed since a snapshot. @throws ZfsError */
 export async function diffSnapshot(

@@ -9,7 +9,12 @@ import { expect, type Report } from './report.ts'
 /** What the run's end itself may take, once the script's time is over. */
 const endSeconds = 60
 
+/** Linux clients; or OpenZFS, with a project's folder. */
+export type LabMachine = { readonly kind: 'client' } | { readonly kind: 'zfs'; readonly project: string }
+
 export interface LabRun {
+  /** Absent: the one with the clients. */
+  readonly machine?: LabMachine
   /** Below test/interop/lab. */
   readonly script: string
   readonly variables: Readonly<Record<string, string>>
@@ -19,12 +24,16 @@ export interface LabRun {
   readonly out?: string
 }
 
-/** Runs a script in the client machine. */
-export async function runInLab(report: Report, { script, variables, seconds, out }: LabRun): Promise<void> {
+/** Runs a script in one of the machines. */
+export async function runInLab(
+  report: Report,
+  { script, machine = { kind: 'client' }, variables, seconds, out }: LabRun,
+): Promise<void> {
   const assignments = Object.entries(variables).flatMap(([name, value]) => ['-e', `${name}=${value}`])
   const files = out === undefined ? [] : ['-o', out]
   const limits = ['-t', String(seconds - endSeconds)]
-  const args = ['client', ...limits, ...files, ...assignments, interopFile('lab', script)]
+  const project = machine.kind === 'zfs' ? [machine.project] : []
+  const args = [machine.kind, ...limits, ...files, ...assignments, interopFile('lab', script), ...project]
   const lines = new LineReader((line) => takeOver(report, line))
   const result = await run(labCommand, args, {
     seconds,

@@ -12,6 +12,7 @@ import { restartSuite } from './restart.ts'
 import { smbclientSuite } from './smbclient.ts'
 import { smbtortureSuite } from './smbtorture.ts'
 import type { Suite } from './suite.ts'
+import { zfsSuite } from './zfs.ts'
 
 export const suites: readonly Suite[] = [
   crowdSuite,
@@ -23,6 +24,7 @@ export const suites: readonly Suite[] = [
   impacketSuite,
   smbtortureSuite,
   smbclientSuite,
+  zfsSuite,
   kernelSuite,
   kernelWorkloadSuite,
 ]

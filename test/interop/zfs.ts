@@ -1,0 +1,31 @@
+/** The server on a real pool, in the lab's virtual machine with OpenZFS: datasets as shares, limits, snapshots. */
+
+import { runInLab } from './lab.ts'
+import { needs } from './needs.ts'
+import { projectRoot } from './paths.ts'
+import type { Report } from './report.ts'
+import { against } from './server.ts'
+import type { Suite } from './suite.ts'
+
+const labSeconds = 900
+
+export const zfsSuite: Suite = {
+  name: 'zfs',
+  about: 'the server on a pool of OpenZFS, in the lab’s virtual machine',
+  needs: [needs.qemu, needs.lab],
+  limitSeconds: labSeconds + 60,
+  run: zfs,
+}
+
+async function zfs(report: Report): Promise<void> {
+  if (against !== 'poolhouse') {
+    report.note('for this server alone')
+    return
+  }
+  await runInLab(report, {
+    script: 'zfs.sh',
+    machine: { kind: 'zfs', project: projectRoot },
+    seconds: labSeconds,
+    variables: {},
+  })
+}
