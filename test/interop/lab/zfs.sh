@@ -80,13 +80,17 @@ history() { # FILE DATE...
 HISTORY=com.apple.TimeMachine.SnapshotHistory.plist
 history /tmp/h1 2026-01-01T10:00:00Z
 history /tmp/h2 2026-01-01T10:00:00Z 2026-01-02T10:00:00Z
-check "a Mac has a bundle" sh -c "smbclient -p $PORT -U mac%$PASSWORD //127.0.0.1/mac -c 'mkdir annas-mac.sparsebundle; cd annas-mac.sparsebundle; put /tmp/h1 $HISTORY'"
+# FILE   a Mac stays for a while: the server looks every 20 seconds
+back_up() {
+    (echo 'mkdir annas-mac.sparsebundle'; echo 'cd annas-mac.sparsebundle'; echo "put $1 $HISTORY"; sleep 30) |
+        smbclient -p $PORT -U "mac%$PASSWORD" //127.0.0.1/mac
+}
+check "a Mac has a bundle" back_up /tmp/h1
 known() { ph status --json | grep -q '2026-01-01T10'; }
 check "its backup is known" within 90 known
 within 60 sh -c "zfs list -H -t snapshot -o name tank/backups/mac | grep -q annas-mac"
 BEFORE=$(zfs list -H -t snapshot -o name tank/backups/mac | wc -l)
-# A Mac stays for a while: the server looks every 20 seconds.
-check "a backup is completed" sh -c "(echo 'cd annas-mac.sparsebundle'; echo 'put /tmp/h2 $HISTORY'; sleep 30) | smbclient -p $PORT -U mac%$PASSWORD //127.0.0.1/mac"
+check "a backup is completed" back_up /tmp/h2
 taken() { [ "$(zfs list -H -t snapshot -o name tank/backups/mac | wc -l)" -gt "$BEFORE" ]; }
 check "a snapshot was taken" within 90 taken
 check "it is named after the Mac" sh -c "zfs list -H -t snapshot -o name tank/backups/mac | tail -n 1 | grep -q 'Z_annas-mac'"
