@@ -51,6 +51,8 @@ export interface FileStat {
   readonly size: number
   /** Bytes occupied, 0 for directories, at least `size` rounded up for a file not flagged sparse (see windows.md: VHD files). */
   readonly allocated: number
+  /** Bytes that it really takes of the disk, whatever clients are shown: holes take none, directories what they need. */
+  readonly occupied: number
   readonly birthTime: Nanoseconds
   readonly accessTime: Nanoseconds
   readonly writeTime: Nanoseconds
@@ -340,6 +342,13 @@ export interface FileSystem {
   /** Opens, and creates when the disposition says so, in one trip. Expected failures are returned, not thrown. */
   open(request: OpenRequest): Promise<OpenOutcome>
   space(): Promise<SpaceInfo>
+  /**
+   * Adds up what everything in the tree occupies, a file with several names once. It goes some hundred entries at a time, so
+   * that others get their turn; what changes meanwhile is counted as it was or as it is.
+   * @param goesOn told the sum so far; answers whether to go on
+   * @returns bytes; undefined when it was stopped
+   */
+  occupied(goesOn: (soFar: number) => boolean): Promise<number | undefined>
   /** Waits for what is under way and lets go of all resources. */
   close(): Promise<void>
 }

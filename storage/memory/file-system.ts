@@ -5,6 +5,7 @@ import type { Features, FileSystem, LocalChange, Nanoseconds } from '../file-sys
 import { withPrefix } from '../local-change.ts'
 import { MAXIMUM_NAME_UNITS } from '../names/valid.ts'
 import { Faults } from './faults.ts'
+import { occupiedBelow } from './node.ts'
 import { openOn } from './open.ts'
 import { PAGE_BYTES } from './sparse-bytes.ts'
 import { pathOf } from './tree.ts'
@@ -82,6 +83,12 @@ export function createMemoryFileSystem(options: MemoryFileSystemOptions = {}): M
       return await volume.run('space', () => {
         const free = Math.max(0, budget.capacityBytes - budget.usedBytes)
         return { blockSize: PAGE_BYTES, total: budget.capacityBytes, free, available: free }
+      })
+    },
+    async occupied(goesOn) {
+      return await volume.run('space', () => {
+        const bytes = occupiedBelow(volume.root.node)
+        return goesOn(bytes) ? bytes : undefined
       })
     },
     async close() {

@@ -70,6 +70,7 @@ export function statOf(node: MemoryNode, volumeId: bigint, content: SparseBytes 
     gid: node.gid,
     links: node.links,
     size: node.type === 'symlink' ? Buffer.byteLength(node.linkTarget) : content.size,
+    occupied: content.allocated,
     allocated: isSparse ? content.allocated : Math.max(content.allocated, rounded),
     birthTime: node.birthTime,
     accessTime: node.accessTime,
@@ -78,6 +79,19 @@ export function statOf(node: MemoryNode, volumeId: bigint, content: SparseBytes 
     dosAttributes: node.dosAttributes | (node.compressed ? DosAttribute.compressed : 0),
     eaSize: extendedAttributesSize([...node.extendedAttributes.values()]),
   }
+}
+
+/** Bytes of all that is below a directory; a file with several names counts once. */
+export function occupiedBelow(root: MemoryNode): number {
+  const nodes = new Set([root])
+  // A set's iteration meets what is added on the way.
+  for (const { directory } of nodes) for (const { node } of directory?.entries() ?? []) nodes.add(node)
+  let bytes = 0
+  for (const { content, streams } of nodes) {
+    bytes += content.allocated
+    for (const { content: named } of streams.values()) bytes += named.allocated
+  }
+  return bytes
 }
 
 /** Gives back the bytes of a file that has neither name nor handle. */

@@ -6,6 +6,7 @@ import { closeDescriptor } from './descriptor.ts'
 import { type HandleContext, PosixHandle } from './handle.ts'
 import type { OpenReply } from './jobs.ts'
 import { hashOf } from './name-table.ts'
+import type { OccupiedWalk } from './occupied.ts'
 import type { ProbedRoot } from './probe.ts'
 import {
   clientName,
@@ -104,6 +105,26 @@ class PosixFileSystem implements FileSystem {
 
   async space(): Promise<SpaceInfo> {
     return await this.#context.workers.run(0, 'space', this.#share.id)
+  }
+
+  async occupied(goesOn: (soFar: number) => boolean): Promise<number | undefined> {
+    const { workers } = this.#context
+    const linked = new Set<string>()
+    let walk: OccupiedWalk = { folders: [''], fd: undefined }
+    let bytes = 0
+    while (walk.folders.length > 0) {
+      const page = await workers.run(0, 'addOccupied', { ...walk, share: this.#share.id })
+      bytes += page.bytes
+      for (const [identity, occupied] of page.linked) {
+        if (!linked.has(identity)) bytes += occupied
+        linked.add(identity)
+      }
+      walk = { folders: page.folders, fd: page.fd }
+      if (goesOn(bytes)) continue
+      await workers.run(0, 'endOccupied', walk)
+      return undefined
+    }
+    return bytes
   }
 
   async close(): Promise<void> {

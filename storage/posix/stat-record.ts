@@ -77,6 +77,16 @@ export function isSpecial(type: FileType): boolean {
   return type !== 'file' && type !== 'directory' && type !== 'symlink'
 }
 
+export function linksOf(record: Buffer): number {
+  return record.readUInt32LE(Statx.links)
+}
+
+/** Bytes that it takes of the disk. */
+export function occupiedOf(record: Buffer, at = 0): number {
+  const blocks = record.readUInt32LE(at + Statx.blocks) + record.readUInt32LE(at + Statx.blocks + 4) * HIGH
+  return blocks * BLOCK_BYTES
+}
+
 export function modeOf(record: Buffer): number {
   return record.readUInt16LE(Statx.mode) & PERMISSION_BITS
 }
@@ -243,12 +253,12 @@ export function decodeStat(record: Buffer, at: number, volume: Volume): FileStat
   const compressed = (record.readUInt32LE(at + Statx.attributes) & STATX_ATTR_COMPRESSED) !== 0
   const stored = record.readUInt32LE(at + DOS_ATTRIBUTES) & ~DosAttribute.compressed
   const dosAttributes = stored | (compressed ? DosAttribute.compressed : 0)
-  const blocks = record.readUInt32LE(at + Statx.blocks) + record.readUInt32LE(at + Statx.blocks + 4) * HIGH
   const bytes = record.readUInt32LE(at + Statx.size) + record.readUInt32LE(at + Statx.size + 4) * HIGH
   // What a directory occupies says nothing to clients; a stream of one has a size.
   const sized = type !== 'directory' || record[at + IS_STREAM] === 1
   const size = sized ? bytes : 0
-  const occupied = sized ? blocks * BLOCK_BYTES : 0
+  const occupied = occupiedOf(record, at)
+  const allocated = sized ? occupied : 0
   const sparse = (dosAttributes & DosAttribute.sparse) !== 0
   return {
     fileId: fileIdOf(record, at, volume),
@@ -259,7 +269,8 @@ export function decodeStat(record: Buffer, at: number, volume: Volume): FileStat
     gid: record.readUInt32LE(at + Statx.gid),
     links: record.readUInt32LE(at + Statx.links),
     size,
-    allocated: sparse ? occupied : Math.max(occupied, roundUp(size)),
+    allocated: sparse ? allocated : Math.max(allocated, roundUp(size)),
+    occupied,
     birthTime: birthTimeOf(record, at),
     accessTime: timeAt(record, at + Statx.accessTime),
     writeTime: timeAt(record, at + Statx.writeTime),

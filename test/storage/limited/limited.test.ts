@@ -1,0 +1,356 @@
+/** Volumes with a limit: the contract over both backends, and that no limit is passed, whatever is written, deleted and changed beside it. */
+
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { FileHandle, FileSystem, OpenRequest } from '../../../storage/file-system.ts'
+import { LimitedFileSystem } from '../../../storage/limited/file-system.ts'
+import { VolumeCounter } from '../../../storage/limited/volume-counter.ts'
+import { createMemoryFileSystem } from '../../../storage/memory/file-system.ts'
+import { createPosixFileSystem } from '../../../storage/posix/file-system.ts'
+import { createWorkerPool } from '../../../storage/posix/worker-pool.ts'
+import { fileSystemContract } from '../../contract/file-system.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const GIB = 1024 * MIB
+/** Counting is what is tested, also on a small disk. */
+const NEVER_NATIVE = { space: async () => undefined }
+const workers = createWorkerPool({ size: 2 })
+t.teardown(() => workers.close())
+
+/** Timers that run when the test says so. */
+class Clock {
+  #now = 0
+  #timers: { at: number; run: () => void }[] = []
+
+  now(): number {
+    return this.#now
+  }
+
+  after(milliseconds: number, run: () => void): () => void {
+    const timer = { at: this.#now + milliseconds, run }
+    this.#timers.push(timer)
+    return () => (this.#timers = this.#timers.filter((other) => other !== timer))
+  }
+
+  pass(milliseconds: number): void {
+    this.#now += milliseconds
+    const due = this.#timers.filter(({ at }) => at <= this.#now)
+    this.#timers = this.#timers.filter(({ at }) => at > this.#now)
+    for (const { run } of due) run()
+  }
+}
+
+interface Volume {
+  readonly fs: LimitedFileSystem
+  readonly inner: FileSystem
+  readonly clock: Clock
+  /** '' in RAM. */
+  readonly root: string
+}
+
+/** Runs a test on each backend, with a volume that has been counted. */
+async function onEach(
+  name: string,
+  limit: number,
+  run: (t: Test, volume: Volume) => Promise<void>,
+): Promise<void> {
+  await t.test(`${name}, in RAM`, async (t) => {
+    const [inner, clock] = [createMemoryFileSystem(), new Clock()]
+    const fs = new LimitedFileSystem(inner, { clock, limit, native: NEVER_NATIVE })
+    await fs.start()
+    await run(t, { fs, inner, clock, root: '' })
+    await fs.close()
+  })
+  await t.test(`${name}, on disk`, async (t) => {
+    const root = await mkdtemp(join(tmpdir(), 'poolhouse-limited-'))
+    const [inner, clock] = [await createPosixFileSystem({ root, workers }), new Clock()]
+    const fs = new LimitedFileSystem(inner, { clock, limit, native: NEVER_NATIVE })
+    await fs.start()
+    await run(t, { fs, inner, clock, root })
+    await fs.close()
+    await rm(root, { recursive: true })
+  })
+}
+
+const OPEN: OpenRequest = {
+  path: 'file',
+  identity: undefined,
+  disposition: 'open-if',
+  kind: 'file',
+  followLinks: true,
+  read: true,
+  write: true,
+  create: { mode: 0o644, dosAttributes: 0 },
+  wantPermissions: false,
+}
+
+async function open(fs: FileSystem, path: string, request: Partial<OpenRequest> = {}): Promise<FileHandle> {
+  const outcome = await fs.open({ ...OPEN, ...request, path })
+  if (!outcome.ok) throw new Error(`${path}: ${outcome.error}`)
+  return outcome.handle
+}
+
+async function remove(fs: FileSystem, path: string): Promise<void> {
+  const file = await open(fs, path, { disposition: 'open', read: false, write: false })
+  await file.remove()
+  await file.close()
+}
+
+const isFull = { code: 'disk-full' }
+const used = async ({ fs }: Volume): Promise<number> => (await fs.use()).used ?? Number.NaN
+/** What a walk finds. */
+const walked = async ({ inner }: Volume): Promise<number> => (await inner.occupied(() => true)) ?? Number.NaN
+
+await fileSystemContract(t, 'limited, in RAM', async () => {
+  const fs = new LimitedFileSystem(createMemoryFileSystem(), { clock: new Clock(), limit: 64 * GIB })
+  await fs.start()
+  return { fs, canImpersonate: true, cleanup: () => fs.close() }
+})
+await fileSystemContract(t, 'limited, on disk', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'poolhouse-limited-'))
+  const inner = await createPosixFileSystem({ root, workers })
+  const fs = new LimitedFileSystem(inner, { clock: new Clock(), limit: 64 * GIB, native: NEVER_NATIVE })
+  await fs.start()
+  return {
+    ...{ fs, canImpersonate: process.geteuid?.() === 0 },
+    cleanup: async () => {
+      await fs.close()
+      await rm(root, { recursive: true })
+    },
+  }
+})
+
+await onEach('the limit is the size, and is not passed', 4 * MIB, async (t, volume) => {
+  const { fs } = volume
+  const before = await fs.space()
+  t.equal(before.total, 4 * MIB)
+  const file = await open(fs, 'file')
+  await file.write(Buffer.alloc(3 * MIB, 1), 0)
+  const after = await fs.space()
+  t.equal(before.free - after.free, 3 * MIB)
+  t.equal(after.available, after.free)
+  await t.rejects(file.write(Buffer.alloc(2 * MIB, 2), 3 * MIB), isFull)
+  t.equal((await file.stat()).size, 3 * MIB, 'nothing of it was written')
+  await file.write(Buffer.alloc(after.free, 2), 3 * MIB)
+  t.equal((await fs.space()).free, 0)
+  await t.rejects(file.write(Buffer.alloc(1), 4 * MIB), isFull)
+  await file.write(Buffer.alloc(3 * MIB, 3), 0)
+  await file.write(Buffer.from('odd'), 5000)
+  await file.change({ mode: 0o600 })
+  await file.rename({ to: 'renamed', replace: false })
+  await file.close()
+  t.equal(await used(volume), await walked(volume))
+  await remove(fs, 'renamed')
+  t.same(await fs.space(), before, 'deleted from a full volume')
+})
+
+await onEach('writers at the same time do not pass it together', MIB, async (t, volume) => {
+  const { fs } = volume
+  const free = (await fs.space()).free
+  const files = await Promise.all(Array.from({ length: 8 }, (_, index) => open(fs, `file${index}`)))
+  const writes = files.flatMap((file, at) =>
+    Array.from({ length: 8 }, (_, piece) => file.write(Buffer.alloc(64 * KIB, at), piece * 64 * KIB)),
+  )
+  const outcomes = await Promise.allSettled(writes)
+  const written = outcomes.filter(({ status }) => status === 'fulfilled').length
+  t.equal(written, Math.floor(free / (64 * KIB)), 'as many as fit')
+  for (const outcome of outcomes) if (outcome.status === 'rejected') t.match(outcome.reason, isFull)
+  t.ok((await used(volume)) <= MIB)
+  t.equal(await used(volume), await walked(volume))
+  await Promise.all(files.map((file) => file.close()))
+})
+
+await onEach('what is claimed for nothing is given back', 8 * MIB, async (t, volume) => {
+  const file = await open(volume.fs, 'file')
+  await file.write(Buffer.alloc(6 * MIB), 0)
+  for (let round = 0; round < 20; round++) {
+    await Promise.all([file.write(Buffer.alloc(3 * MIB), 0), file.write(Buffer.alloc(3 * MIB), 3 * MIB)])
+  }
+  t.equal(await used(volume), await walked(volume))
+  await file.close()
+})
+
+await onEach('holes take nothing, reservations do', 4 * MIB, async (t, volume) => {
+  const { fs } = volume
+  const empty = await used(volume)
+  const file = await open(fs, 'file')
+  await file.setSize(4 * MIB)
+  await file.write(Buffer.alloc(4096, 1), 2 * MIB)
+  t.equal((await used(volume)) - empty, 4096)
+  await t.rejects(file.setSize(4 * MIB + 1), isFull, 'more than could ever be filled')
+  await file.zeroRange({ offset: 0, length: 4 * MIB })
+  t.equal(await used(volume), empty)
+  await t.rejects(file.setAllocation(5 * MIB), isFull)
+  await file.setSize(0)
+  await file.setAllocation(4 * MIB - empty)
+  t.equal((await fs.space()).free, 0)
+  await file.write(Buffer.alloc(3 * MIB, 2), 0)
+  await t.rejects(
+    open(fs, 'other').then((other) => other.write(Buffer.alloc(1), 0)),
+    isFull,
+  )
+  await file.setSize(0)
+  await file.setAllocation(0)
+  await file.close()
+  t.equal(await used(volume), await walked(volume))
+})
+
+await onEach('space comes back with the last name and the last handle', 8 * MIB, async (t, volume) => {
+  const { fs, inner } = volume
+  const filled = async (path: string): Promise<FileHandle> => {
+    const file = await open(fs, path)
+    await file.write(Buffer.alloc(MIB, 1), 0)
+    return file
+  }
+  const base = await used(volume)
+  const units = async (): Promise<number> => ((await used(volume)) - base) / MIB
+  const [first, second] = [await filled('linked'), await open(fs, 'linked')]
+  await first.link({ to: 'again', replace: false })
+  t.equal(await units(), 1, 'two names, one file')
+  await first.remove()
+  await first.close()
+  await second.close()
+  t.equal(await units(), 1, 'it has another name')
+  const open1 = await open(fs, 'again')
+  await remove(fs, 'again')
+  t.equal(await units(), 1, 'still open')
+  await open1.close()
+  t.equal(await units(), 0)
+  const [old, fresh] = [await filled('old'), await filled('fresh')]
+  await old.close()
+  await fresh.rename({ to: 'old', replace: true })
+  t.equal(await units(), 1, 'replaced by a rename')
+  const copy = await open(fs, 'copy')
+  t.equal(await copy.copyFrom(fresh, { offset: 0, length: MIB }, 0), MIB)
+  t.equal(await units(), 2)
+  await copy.overwrite(0)
+  t.equal(await units(), 1)
+  const outside = await open(inner, 'copy')
+  t.equal(await copy.copyFrom(outside, { offset: 0, length: MIB }, 0), 0)
+  for (const file of [fresh, copy, outside]) await file.close()
+  t.equal(await used(volume), await walked(volume))
+})
+
+await onEach('what others change is noticed', 64 * MIB, async (t, volume) => {
+  const { fs, inner, clock } = volume
+  const before = await used(volume)
+  const file = await open(inner, 'behind')
+  await file.write(Buffer.alloc(MIB, 1), 0)
+  t.equal(await used(volume), before)
+  clock.pass(3_600_000)
+  await fs.recount()
+  t.equal((await used(volume)) - before, MIB)
+  await file.setSize(0)
+  await file.close()
+  await fs.recount()
+  t.equal(await used(volume), await walked(volume))
+})
+
+await onEach('limits change, come and go', 4 * MIB, async (t, volume) => {
+  const { fs, inner } = volume
+  const file = await open(fs, 'file')
+  await file.write(Buffer.alloc(2 * MIB, 1), 0)
+  await fs.setLimit(MIB)
+  t.match(await fs.space(), { total: MIB, free: 0 }, 'less than is used')
+  await t.rejects(file.write(Buffer.alloc(1), 3 * MIB), isFull)
+  await fs.setLimit(undefined)
+  t.equal((await fs.space()).total, (await inner.space()).total)
+  await file.write(Buffer.alloc(3 * MIB, 1), 2 * MIB)
+  const uncounted = await open(fs, 'uncounted')
+  await uncounted.write(Buffer.alloc(MIB, 1), 0)
+  await fs.setLimit(7 * MIB)
+  t.equal(await used(volume), await walked(volume))
+  await t.rejects(file.write(Buffer.alloc(2 * MIB), 5 * MIB), isFull)
+  for (const one of [file, uncounted]) await one.close()
+})
+
+t.test('counted by an earlier run', async (t) => {
+  const inner = createMemoryFileSystem()
+  const file = await open(inner, 'file')
+  await file.write(Buffer.alloc(3 * MIB, 1), 0)
+  const fs = new LimitedFileSystem(inner, { clock: new Clock(), limit: 4 * MIB, used: 3 * MIB })
+  const starting = fs.start()
+  const other = await open(fs, 'other')
+  await t.rejects(other.write(Buffer.alloc(2 * MIB), 0), isFull, 'holds before the tree was walked')
+  await starting
+  t.equal(fs.counted, 3 * MIB)
+  await file.close()
+  await other.close()
+  await fs.close()
+})
+
+t.test('a file system that keeps the limit is asked', async (t) => {
+  const inner = createMemoryFileSystem({ capacityBytes: MIB })
+  const fs = new LimitedFileSystem(inner, { clock: new Clock(), limit: 2 * MIB })
+  await fs.start()
+  const file = await open(fs, 'file')
+  await file.write(Buffer.alloc(MIB / 2, 1), 0)
+  t.match(await fs.use(), { total: MIB, free: MIB / 2, used: MIB / 2, limit: 2 * MIB })
+  t.equal(fs.counted, undefined)
+  inner.faults.failNext('write', 'quota-exceeded')
+  await t.rejects(file.write(Buffer.alloc(1), 0), isFull, 'a quota is no lack of permission')
+  await fs.setLimit(MIB / 2)
+  await t.rejects(file.write(Buffer.alloc(4096), MIB / 2), isFull, 'a smaller limit is counted')
+  await file.close()
+  await fs.close()
+})
+
+t.test('a walk amid changes moves the count no further than they leave open', async (t) => {
+  const counter = new VolumeCounter(100 * MIB, 10 * MIB)
+  let occupied = 0
+  const handle = { stat: async () => ({ occupied, links: 1 }) }
+  const node = counter.opened(1n, handle, 0, true)
+  const write = (bytes: number) =>
+    counter.write(node, bytes, async () => {
+      occupied += bytes
+    })
+  await counter.beginWalk()
+  await write(2 * MIB)
+  t.equal(counter.endWalk(10 * MIB), 0, 'the file was not there yet')
+  await counter.beginWalk()
+  await write(2 * MIB)
+  t.equal(counter.endWalk(14 * MIB), 0, 'the walk met it after the write')
+  await counter.beginWalk()
+  await write(2 * MIB)
+  t.equal(counter.endWalk(20 * MIB), 4 * MIB, 'others have written 4 MiB at least')
+  await counter.beginWalk()
+  t.equal(counter.endWalk(16 * MIB), -4 * MIB, 'nothing was under way')
+  t.equal(counter.used, 16 * MIB)
+  const unknown = new VolumeCounter(100 * MIB, undefined)
+  await unknown.beginWalk()
+  unknown.met(5 * MIB)
+  t.equal(unknown.used, 5 * MIB)
+  t.equal(unknown.isKnown, false)
+  unknown.endWalk(6 * MIB)
+  t.match({ used: unknown.used, isKnown: unknown.isKnown }, { used: 6 * MIB, isKnown: true })
+})
+
+t.test('a tree on disk is added up as du does', async (t) => {
+  const root = await mkdtemp(join(tmpdir(), 'poolhouse-limited-'))
+  const fs = await createPosixFileSystem({ root, workers })
+  for (let folder = 0; folder < 3; folder++) {
+    await (await open(fs, `folder${folder}`, { kind: 'directory', write: false })).close()
+    for (let file = 0; file < 700; file++) {
+      await writeFile(
+        join(root, `folder${folder}`, `a file with a rather long name ${'x'.repeat(80)}${file}`),
+        'x'.repeat(file * 30),
+      )
+    }
+  }
+  await truncate(join(root, 'folder0', `a file with a rather long name ${'x'.repeat(80)}1`), GIB)
+  execFileSync('ln', [
+    join(root, 'folder0', `a file with a rather long name ${'x'.repeat(80)}9`),
+    join(root, 'link'),
+  ])
+  const expected = Number(execFileSync('du', ['-s', '-B1', root]).toString().split('\t')[0])
+  let steps = 0
+  t.equal(await fs.occupied(() => ++steps > 0), expected)
+  t.ok(steps > 2, 'in several jobs')
+  t.equal(await fs.occupied(() => false), undefined)
+  await fs.close()
+  await rm(root, { recursive: true })
+})
