@@ -71,11 +71,13 @@ export class BackupMonitor {
 
   /** Follows these shares from now on; what is known of those that stay is kept. */
   follow(shares: readonly MonitoredShare[]): void {
-    const known = new Map(this.#followed.map((one) => [one.share.name, one]))
+    const followed = this.#followed
     this.#followed = shares.map((share) => {
-      const before = known.get(share.name)
       const next = new Followed(share)
-      if (before?.share.fileSystem !== share.fileSystem) return next
+      const before = followed.find(({ share: { name, fileSystem } }) => {
+        return name === share.name && fileSystem === share.fileSystem
+      })
+      if (before === undefined) return next
       for (const [name, bundle] of before.bundles) next.bundles.set(name, bundle)
       return Object.assign(next, {
         looked: before.looked,

@@ -16,6 +16,7 @@ import { readAccounts } from '../accounts/store.ts'
 import { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import { probeDiscovery } from '../probe/discovery-probe.ts'
+import { limitFindings } from '../probe/limits.ts'
 import { probeLun } from '../probe/lun-probe.ts'
 import { describeFault, probeAs, probeFolder } from '../probe/share-probe.ts'
 import { backupSpaceFault, macConsequence, timeMachineFaults } from '../probe/time-machine.ts'
@@ -93,7 +94,12 @@ export async function examine(
       }
     }
   }
-  for (const share of servedShares(configuration)) {
+  const served = servedShares(configuration)
+  for (const share of served) {
+    const allowed = accounts.filter((account) => !account.disabled && mayUse(share, account, users))
+    for (const finding of await limitFindings(share, served, allowed.length)) {
+      findings.push({ ...finding, share: share.name })
+    }
     for (const finding of await backupFindings(share, configuration)) {
       findings.push({ ...finding, share: share.name })
     }

@@ -6,6 +6,7 @@ import type { Outcome } from '../outcome.ts'
 import { BACKUP_COLUMNS, backupRow } from '../status/backup-lines.ts'
 import { closeFile, closeSession, fetchReport } from '../status/client.ts'
 import type { StatusReport } from '../status/report.ts'
+import { SHARE_COLUMNS, shareRow } from '../status/share-lines.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, fail, print, readConfiguration } from './context.ts'
 
@@ -52,16 +53,7 @@ function describe(report: StatusReport): string {
     ...server.listeners.map(({ protocol, address }) => `listening ${protocol} ${address}`),
     `read ${size(totals.bytesRead)}, written ${size(totals.bytesWritten)}, ${totals.requests} requests, ` +
       `${totals.failedLogins} failed logins`,
-    table(
-      'Shares',
-      ['Name', 'Folder', 'Available', 'Size'],
-      report.shares.map((share) => [
-        share.name,
-        share.path,
-        size(share.availableBytes),
-        size(share.totalBytes),
-      ]),
-    ),
+    table('Shares', SHARE_COLUMNS, report.shares.map(shareRow)),
     ...(report.backups.length === 0 ? [] : [table('Backups', BACKUP_COLUMNS, report.backups.map(backupRow))]),
     table(
       'Sessions',

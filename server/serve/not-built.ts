@@ -19,7 +19,6 @@ export function notBuilt(configuration: Configuration): NotBuilt[] {
   for (const share of configuration.shares) {
     const reason = whyNotServed(share)
     if (reason !== undefined) add(true, `share "${share.name}" is not served: ${reason}`)
-    else for (const key of ignoredKeys(share)) add(false, `share "${share.name}": ${key}`)
   }
   return found
 }
@@ -36,13 +35,6 @@ export function servedShares(
 
 /** Serving such a share without the feature would show its users something else than was asked for. */
 function whyNotServed(share: ShareConfiguration): string | undefined {
-  if (share.perUser) return `per_user ${NOT_BUILT}; make a share for each user`
   if (!share.protocols.includes('smb')) return `AFP ${NOT_BUILT}; add "smb" to its protocols`
   return undefined
-}
-
-function ignoredKeys(share: ShareConfiguration): string[] {
-  const messages: string[] = []
-  if (share.maxSize !== undefined) messages.push(`max_size ${NOT_BUILT}; set a quota on the file system`)
-  return messages
 }

@@ -1,5 +1,6 @@
 /** Between the command line and the composition root: what `serve` starts, and what it can ask of it then. */
 
+import type { VolumeUse } from '../../storage/limited/file-system.ts'
 import type { LiveAccounts } from '../accounts/live.ts'
 import type { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration } from '../config/types.ts'
@@ -32,10 +33,21 @@ export interface RunningAnnouncement {
   readonly links: readonly string[]
 }
 
+/** A served folder with a count of what it takes. */
+export interface RunningVolume {
+  readonly path: string
+  /** The account whose folder it is. */
+  readonly user?: string
+  /** What of its limit is used. */
+  use(): Promise<VolumeUse>
+}
+
 export interface RunningShare {
   readonly name: string
   /** Folder that is served. */
   readonly path: string
+  /** One for each user who has connected, where each has a folder; else one. */
+  readonly volumes?: readonly RunningVolume[]
 }
 
 /** A server that accepts clients. */

@@ -6,6 +6,11 @@ import type { BackupStatus, LimitStatus, ServerTotals, ServerUsage } from './ser
 export interface ShareSpace {
   readonly name: string
   readonly path: string
+  /** The account whose folder it is, where each has one. */
+  readonly user?: string
+  /** What its files occupy, and may occupy, in bytes; absent where there is no max_size. */
+  readonly usedBytes?: number
+  readonly limitBytes?: number
   /** Of the file system, in bytes; absent when it cannot be asked. */
   readonly totalBytes?: number
   readonly availableBytes?: number
@@ -115,19 +120,23 @@ function addBackups(source: MetricsSource, registers: Registry[]): void {
 }
 
 function addSpace(source: MetricsSource, registers: Registry[]): void {
-  const add = (name: string, help: string, key: 'totalBytes' | 'availableBytes'): void => {
+  const add = (name: string, help: string, key: keyof ShareSpace): void => {
     new Gauge({
       name,
       help,
-      labelNames: ['share'],
+      labelNames: ['share', 'user'],
       registers,
       async collect() {
         const shares = await source.space()
         this.reset()
-        for (const share of shares) if (share[key] !== undefined) this.set({ share: share.name }, share[key])
+        for (const { name, user, [key]: value } of shares) {
+          if (typeof value === 'number') this.set({ share: name, ...(user !== undefined && { user }) }, value)
+        }
       },
     })
   }
-  add('poolhouse_share_size_bytes', "Size of a share's file system", 'totalBytes')
-  add('poolhouse_share_available_bytes', "Space left on a share's file system", 'availableBytes')
+  add('poolhouse_share_size_bytes', "Size of a share's volume, as clients see it", 'totalBytes')
+  add('poolhouse_share_available_bytes', "Space left in a share's volume", 'availableBytes')
+  add('poolhouse_share_used_bytes', 'What the files of a share with max_size occupy', 'usedBytes')
+  add('poolhouse_share_limit_bytes', 'max_size of a share', 'limitBytes')
 }

@@ -4,6 +4,7 @@ import { html } from 'hono/html'
 import { formatSize } from '../config/sizes.ts'
 import { BACKUP_COLUMNS, backupRow } from './backup-lines.ts'
 import type { StatusReport } from './report.ts'
+import { SHARE_COLUMNS, shareRow } from './share-lines.ts'
 
 const STYLE = `body{font:15px/1.4 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%;margin-bottom:2rem}th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #ddd}
@@ -24,11 +25,7 @@ export function renderPage(report: StatusReport) {
 <h1>${server.name}</h1>
 <p>Poolhouse ${server.version}, running since ${server.started}; read ${size(totals.bytesRead)},
 written ${size(totals.bytesWritten)}, ${totals.failedLogins} failed logins.</p>
-${table(
-  'Shares',
-  ['Name', 'Folder', 'Available', 'Size'],
-  shares.map((share) => [share.name, share.path, size(share.availableBytes), size(share.totalBytes)]),
-)}
+${table('Shares', SHARE_COLUMNS, shares.map(shareRow))}
 ${backups.length === 0 ? '' : table('Backups', BACKUP_COLUMNS, backups.map(backupRow))}
 ${table(
   'Sessions',

@@ -1,7 +1,7 @@
 /** The whole report of `/api/status`: the server's own status, what process it is, and the space of its shares. */
 
 import { statfs } from 'node:fs/promises'
-import type { RunningServer } from '../serve/running-server.ts'
+import type { RunningServer, RunningVolume } from '../serve/running-server.ts'
 import { packageVersion } from '../version.ts'
 import type { ShareSpace } from './metrics.ts'
 import type { BackupStatus, ServerStatus } from './server-status.ts'
@@ -19,23 +19,40 @@ export interface StatusReport extends ServerStatus {
   readonly backups: readonly BackupStatus[]
 }
 
-/** Asks for the space of every share's file system. */
-export function spaceOf(running: RunningServer): Promise<readonly ShareSpace[]> {
-  return Promise.all(
-    running.shares().map(async ({ name, path }) => {
-      try {
-        const space = await statfs(path)
-        return {
-          name,
-          path,
-          totalBytes: space.blocks * space.bsize,
-          availableBytes: space.bavail * space.bsize,
-        }
-      } catch {
-        return { name, path }
-      }
-    }),
-  )
+/** Asks for the space of every share's volume, or volumes. */
+export async function spaceOf(running: RunningServer): Promise<readonly ShareSpace[]> {
+  const spaces = running.shares().map(async ({ name, path, volumes = [] }) => {
+    if (volumes.length === 0) return [await spaceOfFolder(name, path)]
+    return await Promise.all(volumes.map((volume) => spaceOfVolume(name, volume)))
+  })
+  return (await Promise.all(spaces)).flat()
+}
+
+async function spaceOfVolume(name: string, { path, user, use }: RunningVolume): Promise<ShareSpace> {
+  const place = { name, path, ...(user !== undefined && { user }) }
+  try {
+    const { total, available, limit, used } = await use()
+    return {
+      ...{ ...place, totalBytes: total, availableBytes: available },
+      ...(limit !== undefined && { limitBytes: limit }),
+      ...(used !== undefined && { usedBytes: used }),
+    }
+  } catch {
+    return place
+  }
+}
+
+async function spaceOfFolder(name: string, path: string): Promise<ShareSpace> {
+  try {
+    const space = await statfs(path)
+    return {
+      ...{ name, path },
+      totalBytes: space.blocks * space.bsize,
+      availableBytes: space.bavail * space.bsize,
+    }
+  } catch {
+    return { name, path }
+  }
 }
 
 export async function createReport(

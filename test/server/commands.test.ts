@@ -315,6 +315,7 @@ force_user = "no-such-user"
     'warning: share "gone": valid_users names none of the accounts; nobody can use it',
     `error: share "gone": ${cwd}/gone does not exist; make it: mkdir -p ${cwd}/gone`,
     `error: share "file": ${cwd}/work/kept.txt is not a folder; name one`,
+    'note: share "tm": no max_size: each Mac sees the whole pool as its disk, and fills it before it removes old backups',
     'error: share "tm": force_user: there is no system user "no-such-user"; make it or name another',
     '',
   ])

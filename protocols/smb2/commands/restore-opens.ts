@@ -58,7 +58,7 @@ async function restore(server: Server, record: DurableRecord): Promise<Open | un
     const { share, path } = record
     server.log('info', 'a durable open was not restored', { share, path, reason })
   }
-  const right = rightTo(server, record)
+  const right = await rightTo(server, record)
   if (right === undefined) return refuse('its owner may not use the share so')
   if (!mayBeAbsent(server, record.durable.owner)) return refuse('too many')
   const outcome = await right.share.fileSystem?.open(storageRequest(right, record))
@@ -82,10 +82,12 @@ async function restore(server: Server, record: DurableRecord): Promise<Open | un
 }
 
 /** What the owner has by the configuration of now; undefined when that is less than the open has. */
-function rightTo({ shareList }: Server, record: DurableRecord): Right | undefined {
+async function rightTo({ shareList }: Server, record: DurableRecord): Promise<Right | undefined> {
   const { share: name, durable, grantedAccess } = record
-  const share = shareList.get(name.toLowerCase())
-  const admission = share?.admit({ kind: 'user', user: durable.owner, domain: '' })
+  const principal = { kind: 'user', user: durable.owner, domain: '' } as const
+  const listed = shareList.get(name.toLowerCase())
+  const admission = listed?.admit(principal)
+  const share = listed?.own === undefined ? listed : await listed.own(principal)
   if (share === undefined || admission === undefined) return undefined
   const exceeds = (grantedAccess & FILE_ALL_ACCESS & ~maximalAccessOf(admission)) !== 0
   return exceeds ? undefined : { share, admission }

@@ -44,7 +44,10 @@ export const treeDisconnect = command({
   },
 })
 
-function runTreeConnect(context: CommandContext, request: TreeConnectRequest): Outcome<TreeConnectResponse> {
+async function runTreeConnect(
+  context: CommandContext,
+  request: TreeConnectRequest,
+): Promise<Outcome<TreeConnectResponse>> {
   const { server, session, connection } = context
   const isProtected = context.encrypted || (context.header.flags & HeaderFlag.SIGNED) !== 0
   // 3.3.5.7: on 3.1.1 "the request is not signed or not encrypted": a man in the middle may have been there.
@@ -53,13 +56,33 @@ function runTreeConnect(context: CommandContext, request: TreeConnectRequest): O
   }
   const share = server.shareList.get(shareNameOf(request.path).toLowerCase())
   if (share === undefined) return fail(Status.BAD_NETWORK_NAME)
-  const admission = admit(share, session)
-  if (admission === undefined) return fail(Status.ACCESS_DENIED)
+  if (admit(share, session) === undefined) return fail(Status.ACCESS_DENIED)
   if (share.encryptData && (connection.cipherId === 0 || session.keys === undefined)) {
     return fail(Status.ACCESS_DENIED)
   }
+  const own = share.own === undefined ? share : await ownShare(context, share)
+  // Meanwhile the session may have ended, or speak for another user.
+  if (server.globalSessionTable.get(session.sessionId) !== session) return fail(Status.USER_SESSION_DELETED)
+  const ownAdmission = own && admit(own, session)
+  if (own === undefined || ownAdmission === undefined) return fail(Status.ACCESS_DENIED)
   if (isFull(server, 'treeConnects', session)) return fail(Status.INSUFFICIENT_RESOURCES)
-  return ok(connect(context, share, admission))
+  return ok(connect(context, own, ownAdmission))
+}
+
+/** The tree that the session's user has under this name. */
+async function ownShare({ server, session }: CommandContext, share: Share): Promise<Share | undefined> {
+  const { principal } = session
+  if (principal === undefined) return undefined
+  try {
+    return await share.own?.(principal)
+  } catch (error) {
+    server.log('error', 'the folder of a user cannot be had', {
+      share: share.name,
+      user: principal.user,
+      error,
+    })
+    return undefined
+  }
 }
 
 /** `\\server\share`; the server's name is not looked at: people use aliases and addresses. */

@@ -12,7 +12,7 @@ interface Place {
 function placeOf(share: Share, path: string): Place {
   const slash = path.lastIndexOf('/')
   const parent = slash < 0 ? '' : path.slice(0, slash)
-  return { directory: `${share.name}/${parent}`.toLowerCase(), name: path.slice(slash + 1) }
+  return { directory: `${share.path}/${parent}`.toLowerCase(), name: path.slice(slash + 1) }
 }
 
 /** An entry with a long name is gone from where it was. */

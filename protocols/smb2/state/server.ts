@@ -59,6 +59,11 @@ export interface Share {
   readonly followLinks: boolean
   /** @returns undefined when the principal may not connect */
   admit(principal: Principal): Admission | undefined
+  /**
+   * The share as an admitted principal has it, with a tree of its own; absent: all have the same.
+   * @returns undefined when there is none for it. Rejects when it cannot be made
+   */
+  own?(principal: Principal): Promise<Share | undefined>
 }
 
 export type EncryptionPolicy = 'off' | 'enabled' | 'required'
