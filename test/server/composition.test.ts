@@ -1,6 +1,6 @@
 /** The parts of the composition root that decide something: throttle, SIDs, shares' admission. */
 
-import { appendFile, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { DurableRecord } from '../../protocols/smb2/state/durable-store.ts'
@@ -14,6 +14,7 @@ import { descriptorLimit, limitsWithin } from '../../server/serve/descriptor-lim
 import { createIdentityMap } from '../../server/serve/identity-map.ts'
 import { createLoginThrottle } from '../../server/serve/login-throttle.ts'
 import { type AccountSources, diskShare, pipeShare } from '../../server/serve/shares.ts'
+import { hasFolder, withUserFolders } from '../../server/serve/user-folders.ts'
 import { openDurableHandles } from '../../server/state/durable-handles.ts'
 import { createMemoryFileSystem } from '../../storage/memory/file-system.ts'
 import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
@@ -142,6 +143,40 @@ t.test('without root all act as the server', async (t) => {
   const { share } = shareOf('', await sourcesFor(false))
   t.match(share.admit(user('alice')), { identity: undefined, administrator: false })
   t.match(share.admit(user('ghost')), { identity: undefined })
+})
+
+t.test('each account gets a folder below a per_user share', async (t) => {
+  const path = t.testdir({ bob: { old: '' } })
+  const sources = await sourcesFor(false)
+  const { share, configuration } = shareOf(
+    'per_user = true\nguest_ok = true\ndirectory_mask = "0755"',
+    sources,
+  )
+  const [configured] = configuration.shares
+  if (configured === undefined) throw new Error('no share')
+  const asked: string[] = []
+  const users = withUserFolders(share, {
+    share: { ...configured, path },
+    sources,
+    volume: async (name) => {
+      asked.push(name)
+      return createMemoryFileSystem()
+    },
+  })
+  t.equal(users.admit(GUEST), undefined, 'guests have no folder')
+  const own = await users.own?.(user('ALICE'))
+  t.equal(own?.path, join(path, 'alice'))
+  t.equal((await stat(join(path, 'alice'))).mode & 0o777, 0o700)
+  t.equal((await users.own?.(user('alice')))?.fileSystem, own?.fileSystem, 'the same for the next session')
+  t.equal(own?.admit(user('bob')), undefined, 'not for another user of the session')
+  t.match(own?.admit(user('Alice')), { readOnly: false })
+  t.equal((await users.own?.(user('bob')))?.name, 's')
+  t.equal(await users.own?.(user('stranger')), undefined)
+  t.same(asked, ['alice', 'bob'])
+  await symlink('/', join(path, 'ghost'))
+  await t.rejects(Promise.resolve(users.own?.(user('ghost'))), { code: 'ENOTDIR' }, 'a link leads nowhere')
+  t.equal(await hasFolder({ path }, 'bob'), true)
+  for (const name of ['ghost', 'none', '..']) t.equal(await hasFolder({ path }, name), false)
 })
 
 t.test('names of accounts', async (t) => {
