@@ -20,7 +20,7 @@ export interface StatusReport extends ServerStatus {
 }
 
 /** Asks for the space of every share's volume, or volumes. */
-export async function spaceOf(running: RunningServer): Promise<readonly ShareSpace[]> {
+export async function spaceOf(running: Pick<RunningServer, 'shares'>): Promise<readonly ShareSpace[]> {
   const spaces = running.shares().map(async ({ name, path, volumes = [] }) => {
     if (volumes.length === 0) return [await spaceOfFolder(name, path)]
     return await Promise.all(volumes.map((volume) => spaceOfVolume(name, volume)))

@@ -112,19 +112,22 @@ class PosixFileSystem implements FileSystem {
     const linked = new Set<string>()
     let walk: OccupiedWalk = { folders: [''], fd: undefined }
     let bytes = 0
-    while (walk.folders.length > 0) {
-      const page = await workers.run(0, 'addOccupied', { ...walk, share: this.#share.id })
-      bytes += page.bytes
-      for (const [identity, occupied] of page.linked) {
-        if (!linked.has(identity)) bytes += occupied
-        linked.add(identity)
+    try {
+      while (walk.folders.length > 0) {
+        const page = await workers.run(0, 'addOccupied', { ...walk, share: this.#share.id })
+        walk = { folders: page.folders, fd: page.fd }
+        bytes += page.bytes
+        for (const [identity, occupied] of page.linked) {
+          if (!linked.has(identity)) bytes += occupied
+          linked.add(identity)
+        }
+        if (!goesOn(bytes)) return undefined
       }
-      walk = { folders: page.folders, fd: page.fd }
-      if (goesOn(bytes)) continue
-      await workers.run(0, 'endOccupied', walk)
-      return undefined
+      return bytes
+    } finally {
+      // One that was given up leaves a folder open.
+      if (walk.fd !== undefined) await closeDescriptor(walk.fd)
     }
-    return bytes
   }
 
   async close(): Promise<void> {

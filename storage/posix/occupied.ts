@@ -76,8 +76,3 @@ function readOnce(fd: number, page: Page): number {
   page.folders.push(...below)
   return met
 }
-
-/** Ends a count that is given up. */
-export function endOccupied(walk: OccupiedWalk): void {
-  if (walk.fd !== undefined) close(walk.fd)
-}

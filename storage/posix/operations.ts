@@ -6,7 +6,7 @@ import * as eas from './eas.ts'
 import * as entries from './entries.ts'
 import * as inotify from './inotify.ts'
 import * as listing from './listing.ts'
-import { addOccupied, endOccupied } from './occupied.ts'
+import { addOccupied } from './occupied.ts'
 import { open } from './open.ts'
 import { openRoot } from './probe.ts'
 import { addShare, indexes, removeShare, shareOf } from './share.ts'
@@ -19,7 +19,6 @@ export const operations = {
   removeShare,
   space: (share: number) => spaceOf(shareOf(share).root),
   addOccupied,
-  endOccupied,
   open,
   stat: attributes.stat,
   change: attributes.change,
