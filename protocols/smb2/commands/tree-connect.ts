@@ -44,10 +44,10 @@ export const treeDisconnect = command({
   },
 })
 
-async function runTreeConnect(
+function runTreeConnect(
   context: CommandContext,
   request: TreeConnectRequest,
-): Promise<Outcome<TreeConnectResponse>> {
+): Outcome<TreeConnectResponse> | Promise<Outcome<TreeConnectResponse>> {
   const { server, session, connection } = context
   const isProtected = context.encrypted || (context.header.flags & HeaderFlag.SIGNED) !== 0
   // 3.3.5.7: on 3.1.1 "the request is not signed or not encrypted": a man in the middle may have been there.
@@ -60,16 +60,18 @@ async function runTreeConnect(
   if (share.encryptData && (connection.cipherId === 0 || session.keys === undefined)) {
     return fail(Status.ACCESS_DENIED)
   }
-  const own = share.own === undefined ? share : await ownShare(context, share)
-  // Meanwhile the session may have ended, or speak for another user.
-  if (server.globalSessionTable.get(session.sessionId) !== session) return fail(Status.USER_SESSION_DELETED)
-  const ownAdmission = own && admit(own, session)
-  if (own === undefined || ownAdmission === undefined) return fail(Status.ACCESS_DENIED)
-  if (isFull(server, 'treeConnects', session)) return fail(Status.INSUFFICIENT_RESOURCES)
-  return ok(connect(context, own, ownAdmission))
+  return share.own === undefined ? connectWithin(context, share) : connectToOwn(context, share)
 }
 
-/** The tree that the session's user has under this name. */
+/** Connects to the tree that the session's user has under this name. */
+async function connectToOwn(context: CommandContext, share: Share): Promise<Outcome<TreeConnectResponse>> {
+  const { server, session } = context
+  const own = await ownShare(context, share)
+  // Meanwhile the session may have ended.
+  if (server.globalSessionTable.get(session.sessionId) !== session) return fail(Status.USER_SESSION_DELETED)
+  return own === undefined ? fail(Status.ACCESS_DENIED) : connectWithin(context, own)
+}
+
 async function ownShare({ server, session }: CommandContext, share: Share): Promise<Share | undefined> {
   const { principal } = session
   if (principal === undefined) return undefined
@@ -83,6 +85,15 @@ async function ownShare({ server, session }: CommandContext, share: Share): Prom
     })
     return undefined
   }
+}
+
+/** Connects, if the session's user of now may, and has not too many. */
+function connectWithin(context: CommandContext, share: Share): Outcome<TreeConnectResponse> {
+  const { server, session } = context
+  const admission = admit(share, session)
+  if (admission === undefined) return fail(Status.ACCESS_DENIED)
+  if (isFull(server, 'treeConnects', session)) return fail(Status.INSUFFICIENT_RESOURCES)
+  return ok(connect(context, share, admission))
 }
 
 /** `\\server\share`; the server's name is not looked at: people use aliases and addresses. */
