@@ -31,6 +31,7 @@ export const needs = {
   rpcclient: program('rpcclient', 'smbclient'),
   smbcacls: program('smbcacls', 'smbclient'),
   smbtorture: program('smbtorture', 'samba-testsuite'),
+  net: program('net', 'samba-common-bin'),
   smbd: program('smbd', 'samba'),
   rclone: program('rclone'),
   xfs: program('mkfs.xfs', 'xfsprogs'),

@@ -17,7 +17,9 @@ import {
 } from './smbtorture/plan.ts'
 import type { Suite } from './suite.ts'
 
-const milestones = ['core', 'semantics']
+const milestones = ['core', 'semantics', 'apple']
+/** Of no milestone, but about what Macs and Windows find on a disk. */
+const furtherSuites = ['vfs.acl_xattr', 'vfs.unfruit']
 /** Most tests wait most of their time, so more of them than processors run at a time. */
 const laneCount = 3
 const runSeconds = 1200
@@ -29,14 +31,14 @@ const GiB = 1024 ** 3
 export const smbtortureSuite: Suite = {
   name: 'smbtorture',
   about: `smbtorture's tests of milestones ${milestones.join(', ')}`,
-  needs: [needs.smbtorture, needs.plan, needs.root, needs.xfs, needs.btrfs],
+  needs: [needs.smbtorture, needs.net, needs.plan, needs.root, needs.xfs, needs.btrfs],
   limitSeconds: runSeconds + repeatSeconds + 120,
   run: smbtorture,
 }
 
 async function smbtorture(report: Report, directory: string): Promise<void> {
   const gained = await readGained()
-  const everything = await readPlan(milestones, gained)
+  const everything = await readPlan(milestones, furtherSuites, gained)
   const exclusions = await readExclusions(everything.length - gained.size)
   const { filter } = report
   const rows = everything.filter(

@@ -12,7 +12,7 @@ import { linesOf, type PlanRow, type TestName } from './plan.ts'
 /** The plan names this share where it wants a second server that insists on signing. */
 const signingShare = '@alt'
 /** Microseconds that the tests wait for a share mode and for a write time, as in the reference run. */
-const torture = '--option=torture:sharedelay=100000 --option=torture:writetimeupdatedelay=500000'
+const tortureOptions = '--option=torture:sharedelay=100000 --option=torture:writetimeupdatedelay=500000'
 
 type Owner = Parameters<typeof makeShareDirectory>[1]
 
@@ -47,13 +47,16 @@ export class Lane {
     const { base, data, btrfs } = directories
     await mkdir(base, { recursive: true })
     for (const path of [data, btrfs]) await makeShareDirectory(path, owner, 0o755)
-    for (const name of ['share', 'shadow', 'signing']) await makeShareDirectory(join(data, name), owner)
+    for (const name of ['share', 'shadow', 'signing', 'backups'])
+      await makeShareDirectory(join(data, name), owner)
     await makeShareDirectory(join(btrfs, 'share'), owner)
     await makeShareDirectory(join(data, 'noperm'), undefined, 0)
     const main = await startServer({
       directory: join(base, 'main'),
       accounts: [alice, bob, nasAdministrator],
       shares: sharesOf(directories),
+      // vfs.fruit compares Apple's context with Samba's, whose length depends on the model.
+      server: { model: 'MacSamba' },
       // Anonymous sessions for smb2.session.reauth; the private FSCTLs that some tests ask servers for.
       smb: { anonymous: true, smbtorture_fsctls: true },
     })
@@ -76,15 +79,19 @@ export class Lane {
     const file = (name: string) => join(run, name)
     await writeFile(file('plan.tsv'), `${rows.map((row) => row.line).join('\n')}\n`)
     await writeFile(file('shares.tsv'), `${signingShare}\tshare:${signing?.port}\n`)
-    const shares = `${join(data, 'share')} ${join(btrfs, 'share')}`
+    const local = join(data, 'share')
+    const shares = `${local} ${join(data, 'backups')} ${join(btrfs, 'share')}`
+    const torture = join(run, 'torture')
+    await mkdir(torture)
+    await writeFile(join(torture, 'smb.conf'), netConfiguration(torture, local))
     const args = [
-      ...['-H', '127.0.0.1', '-p', String(main?.port), '-s', 'share', '-m', file('shares.tsv')],
-      ...['-P', file('plan.tsv'), '-o', file('results.tsv')],
+      ...['-H', '127.0.0.1', '-p', String(main?.port), '-s', 'share', '-l', local],
+      ...['-m', file('shares.tsv'), '-P', file('plan.tsv'), '-o', file('results.tsv')],
       ...['-u', alice.name, '-w', alice.password, '-U', bob.name, '-W', bob.password],
       ...['-A', nasAdministrator.name, '-B', nasAdministrator.password],
-      ...['-C', `find ${shares} -mindepth 1 -delete`, '-e', torture],
+      ...['-C', `find ${shares} -mindepth 1 -delete`, '-e', tortureOptions],
     ]
-    const env = { SMBTORTURE_DIR: join(run, 'torture') }
+    const env = { SMBTORTURE_DIR: torture }
     await succeed(join(smbtortureRoot, 'run.sh'), args, { seconds: limitSeconds, env })
     return readResults(file('results.tsv'))
   }
@@ -116,5 +123,38 @@ function sharesOf({ data, btrfs }: LaneDirectories): Share[] {
     share('fs_specific', join(btrfs, 'share')),
     share('shadow_write', join(data, 'shadow')),
     share('noperm', join(data, 'noperm')),
+    ...macSharesOf(data).map(({ name, path, ...keys }) => share(name, path, keys)),
   ]
+}
+
+/** Shares of one directory that keep Macs' streams in different ways, or know nothing of them. */
+function macSharesOf(data: string): Share[] {
+  const path = join(data, 'share')
+  const inFiles = { fruit_metadata: 'stream', fruit_resource: 'file', hide_apple_double: false }
+  const asNetatalk = { ...inFiles, fruit_metadata: 'netatalk' }
+  return [
+    { name: 'vfs_fruit', path, ...asNetatalk },
+    { name: 'vfs_fruit_xattr', path, ...asNetatalk },
+    { name: 'vfs_fruit_metadata_stream', path, ...inFiles },
+    { name: 'vfs_fruit_stream_depot', path, hide_apple_double: false },
+    { name: 'vfs_fruit_wipe_intentionally_left_blank_rfork', path, ...inFiles },
+    { name: 'vfs_fruit_delete_empty_adfiles', path, ...inFiles },
+    { name: 'vfs_fruit_zero_fileid', path, ...inFiles },
+    { name: 'vfs_fruit_timemachine', path: join(data, 'backups'), time_machine: true, max_size: '32K' },
+    ...['tmp', 'vfs_wo_fruit', 'vfs_wo_fruit_stream_depot'].map((name) => ({ name, path, fruit: false })),
+    { name: 'acl_xattr_ign_sysacl_posix', path },
+    { name: 'acl_xattr_ign_sysacl_windows', path },
+  ]
+}
+
+/** For `net vfs`, with which a test has streams turned into sidecars as Samba would: everything it writes stays below a directory. */
+function netConfiguration(directory: string, share: string): string {
+  const directories = ['private dir', 'state directory', 'lock directory', 'cache directory', 'pid directory']
+  const lines = [
+    ...['[global]', ...directories.map((key) => `${key} = ${directory}`)],
+    `ncalrpc dir = ${join(directory, 'ncalrpc')}`,
+    ...['[vfs_fruit]', `path = ${share}`, 'vfs objects = catia fruit streams_xattr acl_xattr'],
+    ...['fruit:resource = file', 'fruit:metadata = netatalk', 'fruit:encoding = native', 'read only = no'],
+  ]
+  return `${lines.join('\n')}\n`
 }

@@ -31,20 +31,22 @@ function nameOf(test: string, variant: string): TestName {
   return variant === '' || variant === '-' ? test : `${test} [${variant}]`
 }
 
-/** The rows of the milestones' tests that pass on Samba, and of those that only pass here. */
+/** The rows of the tests of milestones, and of further suites, that pass on Samba, and of those that only pass here. */
 export async function readPlan(
   milestones: readonly string[],
+  furtherSuites: readonly string[],
   gained: ReadonlySet<TestName>,
 ): Promise<readonly PlanRow[]> {
   const listing = await succeed(python, [join(smbtortureRoot, 'compare.py'), '--tests', ...milestones], {
     seconds: compareSeconds,
   })
-  const wanted = new Set([...namesIn(linesOf(listing)), ...gained])
-  const seconds = await baselineSeconds()
+  const baseline = await readBaseline()
+  const further = [...baseline].filter(([, row]) => furtherSuites.includes(row.suite) && row.passed)
+  const wanted = new Set([...namesIn(linesOf(listing)), ...further.map(([name]) => name), ...gained])
   const rows = linesOf(await readFile(join(smbtortureRoot, 'plan.tsv'), 'utf8')).map((line) => {
     const [, variant = '', , , , test = ''] = line.split('\t')
     const name = nameOf(test, variant)
-    return { test: name, line, seconds: seconds.get(name) ?? 0 }
+    return { test: name, line, seconds: baseline.get(name)?.seconds ?? 0 }
   })
   const chosen = rows.filter((row) => wanted.has(row.test))
   expect(chosen.length === wanted.size, `the plan has ${chosen.length} of the ${wanted.size} tests`)
@@ -64,12 +66,19 @@ export async function readGained(): Promise<ReadonlySet<TestName>> {
   return new Set(namesIn(linesOf(text).filter((line) => !line.startsWith('#'))))
 }
 
-async function baselineSeconds(): Promise<Map<TestName, number>> {
+/** What the reference run says of a test. */
+interface BaselineRow {
+  readonly suite: string
+  readonly passed: boolean
+  readonly seconds: number
+}
+
+async function readBaseline(): Promise<ReadonlyMap<TestName, BaselineRow>> {
   const lines = linesOf(await readFile(join(smbtortureRoot, 'baseline.tsv'), 'utf8'))
   return new Map(
     lines.map((line) => {
-      const [test = '', variant = '', , seconds = ''] = line.split('\t')
-      return [nameOf(test, variant), Number(seconds) || 0]
+      const [test = '', variant = '', result = '', seconds = '', , , suite = ''] = line.split('\t')
+      return [nameOf(test, variant), { suite, passed: result === 'success', seconds: Number(seconds) || 0 }]
     }),
   )
 }
