@@ -188,6 +188,8 @@ export const shareSchema = z.strictObject(
     force_group: systemName().optional(),
     create_mask: mode().default(0o644),
     directory_mask: mode().default(0o755),
+    /** What says who may use something that is made where a directory's ACL has nothing to inherit: as on Windows its owner alone, or its mode. */
+    default_acl_style: choice('windows', 'posix').default('windows'),
     hide_dot_files: flag().default(true),
     /** Patterns with * and ?, shown as hidden. */
     hide_files: list(text('use a file name, with * and ? as wildcards', /^[^\0/]{1,255}$/)),
@@ -197,6 +199,8 @@ export const shareSchema = z.strictObject(
     /** Where new AFP_AfpInfo and AFP_Resource of Macs go; what is there is read in each format. */
     fruit_metadata: choice('stream', 'netatalk').default('stream'),
     fruit_resource: choice('stream', 'xattr', 'file').default('stream'),
+    /** Macs are told no file ids, as Samba does it: for file systems that give them again to other files. */
+    fruit_zero_file_id: flag().default(false),
     /** Files ._NAME with a Mac's metadata of NAME are not listed beside it. */
     hide_apple_double: flag().default(true),
     /** Files with the read-only attribute can be deleted, as on POSIX. */

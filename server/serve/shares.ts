@@ -47,6 +47,8 @@ export function diskShare(
     hideUnreadable: configuration.hideUnreadable,
     deleteReadonly: configuration.deleteReadonly,
     followLinks: configuration.followSymlinks,
+    zeroFileId: configuration.fruitZeroFileId,
+    modesByDefault: configuration.defaultAclStyle === 'posix',
     admit: (principal) => admit(principal, configuration, sources, forcedIdentityOfShare),
   }
 }
@@ -104,6 +106,8 @@ export function pipeShare(configuration: Configuration, sources: AccountSources)
     hideUnreadable: false,
     deleteReadonly: false,
     followLinks: false,
+    zeroFileId: false,
+    modesByDefault: false,
     admit(principal) {
       const account = principal.kind === 'user' ? sources.accounts.find(principal.user) : undefined
       if (principal.kind === 'user' && account === undefined) return undefined

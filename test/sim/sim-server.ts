@@ -195,6 +195,8 @@ function shareOf(fileSystem: MemoryFileSystem): Share {
     hidden: undefined,
     hideUnreadable: false,
     deleteReadonly: false,
+    zeroFileId: false,
+    modesByDefault: false,
     followLinks: false,
     admit: () => ({ identity: undefined, readOnly: false, administrator: false }),
   }

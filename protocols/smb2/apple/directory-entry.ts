@@ -8,6 +8,8 @@ import type { AaplListing } from '../state/connection.ts'
 
 /** In the place of ShortNameLength: the entry has no streams, so the client need not ask for them. */
 const NO_XATTRS = 0x0001
+/** The first version has ShortNameLength there: how much of ShortName is in use. */
+const SHORT_NAME_BYTES = 24
 /** Behind the flags: resource fork length, and 16 bytes of what the Finder knows. */
 const FORK_LENGTH_OFFSET = 2
 const FINDER_OFFSET = 10
@@ -79,7 +81,8 @@ function maximalAccessOf(entry: DirectoryEntry, viewer: MacViewer): number {
 
 function shortNameAreaOf({ mac }: DirectoryEntry, stat: FileStat, listing: AaplListing): Buffer {
   const area = Buffer.alloc(SHORT_NAME_AREA_BYTES)
-  if (listing.readDirAttrV2 && mac === undefined) area.writeUInt16LE(NO_XATTRS, 0)
+  if (!listing.readDirAttrV2) area.writeUInt8(SHORT_NAME_BYTES, 0)
+  else if (mac === undefined) area.writeUInt16LE(NO_XATTRS, 0)
   const info = mac?.finderInfo
   if (mac !== undefined) area.writeBigUInt64LE(BigInt(mac.resourceForkBytes), FORK_LENGTH_OFFSET)
   if (info !== undefined) {

@@ -32,6 +32,7 @@ export function negotiateAapl(
 ): CreateContext {
   const clientBits = Number(clientCapabilities & 0xffff_ffffn)
   const readDirAttr = readDirAttrFor(clientBits)
+  if (!connection.negotiatedAapl) adoptOpens(connection)
   connection.aapl = {
     readDirAttr: readDirAttr !== 0,
     readDirAttrV2: readDirAttr === AaplCapability.READ_DIR_ATTR_V2,
@@ -45,6 +46,13 @@ export function negotiateAapl(
     ...(asks(AaplQuery.MODEL_INFO) && { model }),
   })
   return { name: CreateContextName.AAPL, data }
+}
+
+/** What it opened before it said that it is a Mac is a Mac's, too. */
+function adoptOpens({ sessionTable }: Connection): void {
+  for (const { openTable } of sessionTable.values()) {
+    for (const open of openTable.values()) if (!open.isPipe) open.file.shared.posix = true
+  }
 }
 
 /** One of both versions: a server that has the second names it alone. */

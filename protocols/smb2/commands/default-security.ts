@@ -52,8 +52,15 @@ export function defaultSecurityDescriptor(stat: FileStat, identities: IdentityMa
     ownerDigit === 7 || ownerDigit === 6 ? FILE_ALL_ACCESS : rightsOfDigit(ownerDigit) | OWNER_RIGHTS
   const groupMask = rightsOfDigit((stat.mode >> GROUP_SHIFT) & 7) | VISITOR_RIGHTS
   const others = rightsOfDigit(stat.mode & 7) | VISITOR_RIGHTS
+  const system = (flags: number): Ace => allow(WellKnownSid.LOCAL_SYSTEM, FILE_ALL_ACCESS, flags)
   if (stat.type !== 'directory') {
-    const aces = [allow(owner, ownerMask), allow(group, groupMask), allow(WellKnownSid.EVERYONE, others)]
+    const below = ~FileAccess.DELETE_CHILD
+    const aces = [
+      allow(owner, ownerMask),
+      allow(group, groupMask & below),
+      allow(WellKnownSid.EVERYONE, others & below),
+      system(0),
+    ]
     return { control: 0, owner, group, dacl: makeAcl(aces) }
   }
   // A client that adds an entry sets the list with it: what is made below must then not be left without these.
@@ -64,6 +71,7 @@ export function defaultSecurityDescriptor(stat: FileStat, identities: IdentityMa
     allow(group, groupMask),
     allow(WellKnownSid.CREATOR_GROUP, groupMask, inherited | INHERIT_ONLY),
     allow(WellKnownSid.EVERYONE, others, inherited),
+    system(inherited),
   ]
   return { control: 0, owner, group, dacl: makeAcl(aces) }
 }

@@ -8,6 +8,7 @@ import { type PosixFacts, posixModeOf } from '../fscc/posix-information.ts'
 import { ReparseTag } from '../fscc/reparse.ts'
 import { SYMLINK_FLAG_RELATIVE, symbolicLinkErrorData } from '../messages/error.ts'
 import type { FileAttributeFields } from '../messages/file-attribute-fields.ts'
+import type { Connection } from '../state/connection.ts'
 import type { Open } from '../state/open.ts'
 import type { Server, Share } from '../state/server.ts'
 
@@ -18,6 +19,15 @@ export function fileAttributesOf(stat: FileStat, share: Share, name: string): nu
   if (reparseTagOf(stat) !== 0) attributes |= FileAttribute.REPARSE_POINT
   if (isHiddenByShare(share, name)) attributes |= FileAttribute.HIDDEN
   return attributes === 0 ? FileAttribute.NORMAL : attributes
+}
+
+/** FileId, FileReferenceNumber: 0 for Macs where the share keeps it from them; to them it is none. */
+export function fileIdOf(
+  { fileId }: FileStat,
+  { zeroFileId }: Share,
+  { negotiatedAapl }: Pick<Connection, 'negotiatedAapl'>,
+): bigint {
+  return zeroFileId && negotiatedAapl ? 0n : fileId
 }
 
 const DEVICE_BITS = 32

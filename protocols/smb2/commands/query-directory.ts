@@ -19,11 +19,12 @@ import {
   type QueryDirectoryResponse,
 } from '../messages/query-directory.ts'
 import { fail, type Outcome, ok } from '../outcome.ts'
+import type { Connection } from '../state/connection.ts'
 import type { Enumeration, Open } from '../state/open.ts'
 import type { Server, Share } from '../state/server.ts'
 import { Status } from '../status.ts'
 import { isReadable, type Token, tokenOf } from './access-check.ts'
-import { fileAttributesOf, fileTimesOf, posixFactsOf, reparseTagOf } from './describe.ts'
+import { fileAttributesOf, fileIdOf, fileTimesOf, posixFactsOf, reparseTagOf } from './describe.ts'
 
 /** Clients offer up to 8 MiB; with less they have something to work on while the next part is made. */
 const LONGEST_ANSWER_BYTES = 256 * 1024
@@ -76,7 +77,7 @@ async function list(
   const posix = request.fileInformationClass === FileInformationClass.Posix
   const shows = share.hideUnreadable ? readableBy(tokenOf(server, admission)) : showsAll
   const isFull = await fill(server, enumeration, writer, {
-    ...{ share, shows, single, limitBytes, posix },
+    ...{ share, connection, shows, single, limitBytes, posix },
     mac: isMacs ? viewerOf(context, enumeration) : undefined,
   })
   if (writer.count === 0) {
@@ -141,6 +142,7 @@ function viewerOf(
 
 interface Filling {
   readonly share: Share
+  readonly connection: Connection
   readonly shows: Filter
   readonly single: boolean
   readonly limitBytes: number
@@ -155,14 +157,14 @@ async function fill(
   server: Server,
   enumeration: Enumeration,
   writer: DirectoryListWriter,
-  { share, shows, single, limitBytes, posix, mac }: Filling,
+  { share, connection, shows, single, limitBytes, posix, mac }: Filling,
 ): Promise<boolean> {
   const now = server.environment.now()
   for (;;) {
     while (enumeration.next < enumeration.pending.length) {
       const entry = enumeration.pending[enumeration.next] as DirectoryEntry
       const stat = server.nodes.shown(entry.stat, now)
-      const plain = listEntryOf(entry, stat, share)
+      const plain = listEntryOf(entry, stat, share, connection)
       const listed = mac === undefined ? plain : macEntryOf(plain, entry, stat, mac)
       if (!writer.add(posix ? { ...listed, posix: posixFactsOf(stat) } : listed)) return true
       enumeration.next++
@@ -176,7 +178,12 @@ async function fill(
   }
 }
 
-function listEntryOf(entry: DirectoryEntry, stat: FileStat, share: Share): DirectoryListEntry {
+function listEntryOf(
+  entry: DirectoryEntry,
+  stat: FileStat,
+  share: Share,
+  connection: Connection,
+): DirectoryListEntry {
   // Named one by one: measured, spreading them into the entry takes ten times as long and 4 KB of garbage for each.
   const { creationTime, lastAccessTime, lastWriteTime, changeTime } = fileTimesOf(stat)
   return {
@@ -190,7 +197,7 @@ function listEntryOf(entry: DirectoryEntry, stat: FileStat, share: Share): Direc
     eaSize: stat.eaSize,
     reparseTag: reparseTagOf(stat),
     shortName: entry.shortName,
-    fileId: stat.fileId,
+    fileId: fileIdOf(stat, share, connection),
     fileName: entry.name,
   }
 }

@@ -28,6 +28,7 @@ import { Status } from '../status.ts'
 import {
   baseNameOf,
   fileAttributesOf,
+  fileIdOf,
   fileTimesOf,
   posixFactsOf,
   reparseTagOf,
@@ -76,12 +77,12 @@ export function queryFileInformation(
     case FileInformationClass.Posix:
       return open.posix ? queryPosix(context.server, open, request) : fail(Status.INVALID_INFO_CLASS)
     default:
-      return queryDescription(context.server, open, request)
+      return queryDescription(context, open, request)
   }
 }
 
 async function queryDescription(
-  server: Server,
+  { server, connection }: CommandContext,
   open: Open,
   request: QueryInfoRequest,
 ): Promise<Outcome<QueryInfoResponse>> {
@@ -91,7 +92,7 @@ async function queryDescription(
   const wantsCompression = request.fileInfoClass === FileInformationClass.Compression
   const encoded = encodeFileInformation(
     request.fileInfoClass,
-    describe(open, stat, {
+    describe(open, stat, connection, {
       deletePending: server.nodes.isDeletePending(open.file.shared),
       alternateName: wantsShortName ? await handle.shortName() : '',
       compressed: wantsCompression && (await isCompressed(open)),
@@ -109,6 +110,7 @@ async function isCompressed(open: Open): Promise<boolean> {
 function describe(
   open: Open,
   stat: FileStat,
+  connection: Connection,
   more: { deletePending: boolean; alternateName: string; compressed: boolean },
 ): FileInformation {
   const isDirectory = stat.type === 'directory'
@@ -122,7 +124,7 @@ function describe(
     numberOfLinks: Math.max(deletePending ? 0 : 1, stat.links - (deletePending ? 1 : 0)),
     deletePending,
     directory: isDirectory,
-    indexNumber: stat.fileId,
+    indexNumber: fileIdOf(stat, open.share, connection),
     volumeSerialNumber: stat.volumeId,
     eaSize: stat.eaSize,
     accessFlags: open.grantedAccess,

@@ -17,6 +17,8 @@ export interface Creation {
   readonly creator: SecurityDescriptor | undefined
   /** IsContainerObject */
   readonly isContainer: boolean
+  /** Without anything to inherit owner and mode decide, instead of Token.DefaultDACL (ours). */
+  readonly modesByDefault?: boolean
   /** Of the token. */
   readonly owner: Sid
   readonly group: Sid
@@ -31,6 +33,8 @@ export function createSecurityDescriptor(creation: Creation): SecurityDescriptor
   const heirs = { isContainer: creation.isContainer, owner, group }
   const dacl = computeAcl(DACL_BITS, parent, creator, heirs)
   const sacl = computeAcl(SACL_BITS, parent, creator, heirs)
+  if (creator === undefined && creation.modesByDefault && (dacl.acl ?? sacl.acl) === undefined)
+    return undefined
   return {
     control: dacl.control | sacl.control,
     owner,

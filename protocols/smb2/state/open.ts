@@ -31,6 +31,7 @@ export interface Enumeration {
 /** What an open of any protocol leaves with the node table. The keys of MS-FSA's oplocks are those of `oplockKeyOf`. */
 export interface SharedFile extends CachingOpen {
   path: string
+  posix: boolean
   /** Removes the entry at the last close, when this open asked for that. */
   readonly handle: FileHandle
 }

@@ -57,6 +57,10 @@ export interface Share {
   /** Files with the read-only attribute can be deleted. */
   readonly deleteReadonly: boolean
   readonly followLinks: boolean
+  /** Macs are told no file ids. */
+  readonly zeroFileId: boolean
+  /** What nothing is inherited for is left to its mode, not to its owner alone. */
+  readonly modesByDefault: boolean
   /** @returns undefined when the principal may not connect */
   admit(principal: Principal): Admission | undefined
   /**

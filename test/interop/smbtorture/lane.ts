@@ -138,11 +138,12 @@ function macSharesOf(data: string): Share[] {
     { name: 'vfs_fruit_metadata_stream', path, ...inFiles },
     { name: 'vfs_fruit_stream_depot', path, hide_apple_double: false },
     { name: 'vfs_fruit_wipe_intentionally_left_blank_rfork', path, ...inFiles },
-    { name: 'vfs_fruit_delete_empty_adfiles', path, ...inFiles },
-    { name: 'vfs_fruit_zero_fileid', path, ...inFiles },
+    // What is shown as streams is not listed as a file, whether it could be removed or not.
+    { name: 'vfs_fruit_delete_empty_adfiles', path, ...inFiles, hide_apple_double: true },
+    { name: 'vfs_fruit_zero_fileid', path, ...inFiles, fruit_zero_file_id: true },
     { name: 'vfs_fruit_timemachine', path: join(data, 'backups'), time_machine: true, max_size: '32K' },
     ...['tmp', 'vfs_wo_fruit', 'vfs_wo_fruit_stream_depot'].map((name) => ({ name, path, fruit: false })),
-    { name: 'acl_xattr_ign_sysacl_posix', path },
+    { name: 'acl_xattr_ign_sysacl_posix', path, default_acl_style: 'posix', create_mask: '0666' },
     { name: 'acl_xattr_ign_sysacl_windows', path },
   ]
 }

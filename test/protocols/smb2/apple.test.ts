@@ -11,7 +11,7 @@ import {
   encodeAaplServerQuery,
 } from '../../../protocols/smb2/messages/create-context-aapl.ts'
 import { decodeDurableHandleResponseV2 } from '../../../protocols/smb2/messages/create-context-durable.ts'
-import { findCreateContext } from '../../../protocols/smb2/messages/create-contexts.ts'
+import { type CreateContext, findCreateContext } from '../../../protocols/smb2/messages/create-contexts.ts'
 import { Dialect } from '../../../protocols/smb2/messages/dialects.ts'
 import type { FileId } from '../../../protocols/smb2/messages/structure.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
@@ -32,13 +32,13 @@ const AAPL_REPLY = Buffer.concat([
   Buffer.from('0000000020000000', 'hex'),
   Buffer.from('TimeCapsule8,119', 'utf16le'),
 ])
-const AAPL = { name: 'AAPL', data: AAPL_QUERY }
+const AAPL: CreateContext = { name: 'AAPL', data: AAPL_QUERY }
 const ROOT = { name: '', createOptions: DIRECTORY_FILE, desiredAccess: FileAccess.READ_ATTRIBUTES }
 
 /** A client that has done what a Mac does at every mount. */
-async function mountMac(sim: SimServer, address = 'mac'): Promise<SimClient> {
+async function mountMac(sim: SimServer, address = 'mac', aapl = AAPL): Promise<SimClient> {
   const mac = await SimClient.mount(sim, { address, dialects: [Dialect.SMB_3_0_2] })
-  const root = await mac.create({ ...ROOT, createContexts: [AAPL] })
+  const root = await mac.create({ ...ROOT, createContexts: [aapl] })
   await mac.close(root.fileId)
   return mac
 }
@@ -214,6 +214,42 @@ scene('a Mac renames a folder with open files below', async (t, { sim, anna }) =
   t.equal(await attempt(mac, moved), CreateAction.OPENED)
 })
 
+scene(
+  'what was opened before the client said that it is a Mac is in no way of it either',
+  async (t, { sim }) => {
+    const mac = await SimClient.mount(sim, { address: 'mac', dialects: [Dialect.SMB_3_0_2] })
+    const folder = { name: 'folder', createOptions: DIRECTORY_FILE }
+    const opened = await mac.create(folder)
+    const file = await mac.create({ name: 'folder\\file' })
+    t.equal(await rename(mac, opened.fileId, 'renamed'), ACCESS_DENIED)
+    const root = await mac.create({ ...ROOT, createContexts: [AAPL] })
+    t.equal(await rename(mac, opened.fileId, 'renamed'), SUCCESS)
+    for (const { fileId } of [opened, file, root]) t.equal(await mac.close(fileId), SUCCESS)
+  },
+)
+
+scene(
+  'file ids are kept from Macs where the share says so',
+  async (t, { sim, anna }) => {
+    const mac = await mountMac(sim)
+    await make(anna, 'file')
+    const idsFor = async (client: SimClient): Promise<bigint[]> => {
+      const createContexts = [{ name: 'QFid', data: Buffer.alloc(0) }]
+      const { fileId, response } = await client.create({ name: 'file', createContexts })
+      const onDisk = response?.createContexts[0]?.data.readBigUInt64LE(0) ?? -1n
+      const { output } = await client.queryInfo(fileId, { fileInfoClass: FileInformationClass.Internal })
+      const root = await client.create({ ...ROOT, desiredAccess: FileAccess.READ_DATA })
+      const listing = await client.list(root.fileId, { fileName: 'file' })
+      for (const id of [fileId, root.fileId]) await client.close(id)
+      return [onDisk, output.readBigUInt64LE(0), listing.output.readBigUInt64LE(96)]
+    }
+    t.same(await idsFor(mac), [0n, 0n, 0n])
+    t.equal(new Set(await idsFor(anna)).size, 1, 'others see one and the same')
+    t.not((await idsFor(anna))[0], 0n)
+  },
+  { share: { zeroFileId: true } },
+)
+
 scene('a Mac deletes what another has open', async (t, { sim, anna }) => {
   const [mac, second] = [await mountMac(sim), await mountMac(sim, 'second')]
   const band = { name: 'band' }
@@ -312,6 +348,12 @@ scene('a listing as a Mac reads it', async (t, { sim, anna }) => {
   t.equal(entry('rich').readBigUInt64LE(70), 286n, 'length of the resource fork')
   t.equal(entry('rich').toString('latin1', 78, 86), 'TEXTttxt')
   t.equal(entry('rich').toString('hex', 86, 94), '040080012a2b2c2d')
+  const old = { queryBitmap: 1n, clientCapabilities: 0x0fn }
+  const first = await entriesFor(
+    await mountMac(sim, 'old', { name: 'AAPL', data: encodeAaplServerQuery(old) }),
+  )
+  t.equal(first('plain').readUInt16LE(68), 24, 'in the first version a length stands before the 24 bytes')
+  t.equal(first('rich').readBigUInt64LE(70), 286n)
   const plain = await entriesFor(anna)
   t.equal(plain('plain').readUInt32LE(64), 0, 'others see sizes of EAs')
   t.equal(plain('plain').readUInt16LE(94), 0)

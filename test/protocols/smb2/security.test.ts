@@ -45,6 +45,8 @@ t.test('new security descriptors', (t) => {
     makeAcl(rows.map(([sid, mask, flags]) => ({ type: AceType.ACCESS_ALLOWED, sid, mask, flags })))
   const make = (isContainer: boolean, parent?: SecurityDescriptor, creator?: SecurityDescriptor) =>
     createSecurityDescriptor({ parent, creator, isContainer, owner, group })
+  const makeByMode = (parent: SecurityDescriptor, creator?: SecurityDescriptor) =>
+    createSecurityDescriptor({ parent, creator, isContainer: false, owner, group, modesByDefault: true })
   const rowsOf = (descriptor: SecurityDescriptor | undefined): Row[] | null | undefined => {
     const dacl = descriptor?.dacl
     if (dacl === undefined || dacl === null) return dacl
@@ -91,6 +93,12 @@ t.test('new security descriptors', (t) => {
     const parent = { control: 0, dacl: acl([CREATOR_OWNER, 2, flags]) }
     t.same(rowsOf(make(false, parent)), file, `a file below ${flags}`)
     t.same(rowsOf(make(true, parent)), directory, `a directory below ${flags}`)
+    t.same(rowsOf(makeByMode(parent)), file === standard ? undefined : file, 'left to the mode')
+    t.same(
+      rowsOf(makeByMode(parent, { control: 0, owner })),
+      rowsOf(make(false, parent)),
+      'unless one is given',
+    )
   }
   const plain = { control: DACL_AUTO_INHERITED, dacl: acl([other, 1, OI | CI], [CREATOR_GROUP, 1, OI]) }
   const child = make(false, plain)

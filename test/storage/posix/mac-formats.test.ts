@@ -224,12 +224,6 @@ t.test('new resource forks in sidecars', (t) =>
     t.equal(statSync(lab.disk('._file')).size, 83)
     await fork.setSize(0)
     t.equal(existsSync(lab.disk('._file')), false)
-    // A fork that outgrows its attribute moves.
-    onDisk(lab, 'grows', { [xattrOfStream(FORK)]: encodeStream(Buffer.from('begin')) })
-    const grows = await writer(lab, 'grows', FORK)
-    await grows.write(Buffer.from('!'), 200_000)
-    t.equal((await lab.text(grows)).slice(0, 6), 'begin\0')
-    t.equal(statSync(lab.disk('._grows')).size, 82 + 200_001)
     onDisk(lab, 'taken')
     writeFileSync(lab.disk('._taken'), 'no AppleDouble')
     await lab.rejects((await writer(lab, 'taken', FORK)).write(Buffer.from('x'), 0), 'not-supported')

@@ -20,7 +20,7 @@ import { decodePosixCreateRequest, encodePosixCreateResponse } from '../../messa
 import { type CreateContext, CreateContextName, findCreateContext } from '../../messages/create-contexts.ts'
 import type { DurableHandle } from '../../state/durable-handle.ts'
 import { Status } from '../../status.ts'
-import { posixFactsOf } from '../describe.ts'
+import { fileIdOf, posixFactsOf } from '../describe.ts'
 import { answerDurable, type DurableContexts, readDurableContexts } from './durable.ts'
 
 /** What a request asks for by contexts. Contexts that are not known are passed over (3.3.5.9). */
@@ -84,7 +84,7 @@ export interface Answers extends RequestedContexts {
 
 /** The contexts of the response: only what was asked for, since Macs take others for an error. */
 export function answerContexts(
-  { connection, server }: Pick<CommandContext, 'connection' | 'server'>,
+  { connection, server, treeConnect }: Pick<CommandContext, 'connection' | 'server' | 'treeConnect'>,
   requested: Answers,
   stat: FileStat,
   maximalAccess: number,
@@ -98,7 +98,8 @@ export function answerContexts(
     answers.push({ name: CreateContextName.MAXIMAL_ACCESS, data })
   }
   if (requested.wantsOnDiskId) {
-    const data = encodeQueryOnDiskIdResponse({ diskFileId: stat.fileId, volumeId: stat.volumeId })
+    const diskFileId = fileIdOf(stat, treeConnect.share, connection)
+    const data = encodeQueryOnDiskIdResponse({ diskFileId, volumeId: stat.volumeId })
     answers.push({ name: CreateContextName.ON_DISK_ID, data })
   }
   const { grantedLease, grantedDurable } = requested

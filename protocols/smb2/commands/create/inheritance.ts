@@ -43,7 +43,10 @@ export function inheritanceOf(
   const refusal = creator === undefined ? undefined : refuseCreator(creator, token)
   if (refusal !== undefined) return refusal
   const { owner, group } = ownerOf(treeConnect.share, token, server.identities)
-  const made = createSecurityDescriptor({ parent: above, creator, isContainer: isDirectory, owner, group })
+  const made = createSecurityDescriptor({
+    ...{ parent: above, creator, isContainer: isDirectory, owner, group },
+    modesByDefault: treeConnect.share.modesByDefault,
+  })
   const securityDescriptor = made === undefined ? undefined : encodeSecurityDescriptor(made)
   if ((securityDescriptor?.length ?? 0) > MAXIMUM_SECURITY_DESCRIPTOR_BYTES)
     return Status.INVALID_SECURITY_DESCR
