@@ -46,6 +46,13 @@ export function toClient(nativeName: string): string {
 
 const NATIVE_IN_STREAM = /[:\\]/g
 
+const PRIVATE_IN_STREAM = /[\uf022\uf026]/g
+
+/** The stored form of a stream's name, of which `streamToClient` makes what was sent: attributes of Macs have colons. */
+export function streamToNative(sent: string): string {
+  return sent.replace(PRIVATE_IN_STREAM, (unit) => toNative(unit))
+}
+
 /** What clients see of a stream's stored name: fewer characters are forbidden in these than in names of files. */
 export function streamToClient(stored: string): string {
   return stored.replace(NATIVE_IN_STREAM, (unit) => toClient(unit))

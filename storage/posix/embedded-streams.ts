@@ -1,13 +1,12 @@
 /** Attributes that macOS put into a file's sidecar, shown as named streams; who writes to one gets it moved into an attribute of the file. */
 
-import { xattrOfStream } from '../metadata/dos-stream.ts'
 import { withoutAttribute } from '../metadata/sidecar.ts'
 import { streamToClient } from '../names/sfm.ts'
 import { streamNameError } from '../names/valid.ts'
 import type { NodeReference } from './jobs.ts'
 import { removeIfSpent, writeAt } from './sidecar-file.ts'
 import { withSidecar } from './sidecar-of.ts'
-import { streamKey, writeStreamValue } from './stream-values.ts'
+import { streamKey, writeStreamValue, xattrOfNewStream } from './stream-values.ts'
 
 export interface EmbeddedStream {
   /** As the sidecar has it. */
@@ -39,7 +38,7 @@ export function readEmbedded(node: NodeReference, attribute: string): Buffer | u
 
 /** Moves it into an attribute of the file, which it returns. */
 export function importEmbedded(node: NodeReference, attribute: string): string {
-  const xattr = xattrOfStream(streamToClient(attribute))
+  const xattr = xattrOfNewStream(node.share, streamToClient(attribute))
   writeStreamValue(node, xattr, readEmbedded(node, attribute) ?? Buffer.alloc(0))
   forgetEmbedded(node, attribute)
   return xattr

@@ -7,18 +7,25 @@ import {
   encodeStream,
   streamOfXattr,
   xattrOfContinuation,
+  xattrOfStream,
 } from '../metadata/dos-stream.ts'
 import { storedStreamSize } from '../metadata/mac-metadata.ts'
 import { foldKey } from '../names/fold.ts'
-import { toNative } from '../names/sfm.ts'
+import { streamToNative, toNative } from '../names/sfm.ts'
 import { asServer } from './identity.ts'
 import { type Node, placeOf } from './metadata.ts'
+import { shareOf } from './share.ts'
 import { freeBytes } from './statfs.ts'
 import { listXattrs, peekXattr, readXattr, removeXattr, writeXattr } from './xattr.ts'
 
 /** What names of streams are compared by: without case, and in either of the forms of characters that SMB forbids. */
 export function streamKey(name: string): string {
   return foldKey(toNative(name))
+}
+
+/** The attribute that a new stream gets. @throws StorageError 'name-too-long' */
+export function xattrOfNewStream(share: number, name: string): string {
+  return xattrOfStream(shareOf(share).nameMapping === 'native' ? streamToNative(name) : name)
 }
 
 /** The attribute of a stream; the exact name goes before others that mean the same. */

@@ -5,7 +5,7 @@ import { StorageError } from '../errors.ts'
 import type { StreamEntry } from '../file-system.ts'
 import { AFP_INFO_BYTES, assertAfpInfoSize, readAfpInfo, writeAfpInfo } from '../metadata/afp-info.ts'
 import { APPLE_STREAM_NAMES, type AppleStream, appleStreamOf } from '../metadata/apple-streams.ts'
-import { streamOfXattr, xattrOfStream } from '../metadata/dos-stream.ts'
+import { streamOfXattr } from '../metadata/dos-stream.ts'
 import { streamToClient } from '../names/sfm.ts'
 import { streamNameError } from '../names/valid.ts'
 import { loadAfpInfo, removeAfpInfo, storeAfpInfo } from './afp-info.ts'
@@ -38,6 +38,7 @@ import {
   streamKey,
   streamValueSize,
   writeStreamValue,
+  xattrOfNewStream,
 } from './stream-values.ts'
 import { listXattrs } from './xattr.ts'
 
@@ -109,7 +110,7 @@ function findNamed(file: NodeReference, job: OpenJob, name: string): Named | und
 function createStream(file: NodeReference, name: string): Named {
   const apple = appleOf(file, name)
   if (apple !== undefined) return appleNamed(apple)
-  const xattr = findStream(file, name) ?? xattrOfStream(name)
+  const xattr = findStream(file, name) ?? xattrOfNewStream(file.share, name)
   writeStreamValue(file, xattr, Buffer.alloc(0))
   return xattrNamed(xattr)
 }
@@ -247,7 +248,7 @@ export function renameStream(job: { node: NodeReference; to: string; replace: bo
   const data = present(readStreamValue(node, old))
   const taken = findStream(node, to)
   if (taken !== undefined && taken !== old && !job.replace) throw new StorageError('exists')
-  const target = xattrOfStream(to)
+  const target = xattrOfNewStream(node.share, to)
   if (target === old) return { kind: 'xattr', xattr: old }
   writeStreamValue(node, target, data)
   removeStreamValue(node, old)
