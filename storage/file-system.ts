@@ -95,6 +95,8 @@ export interface OpenRequest {
   /** Data access that reads or writes on this handle will need; neither: attributes only. */
   readonly read: boolean
   readonly write: boolean
+  /** What it denies to netatalk, whose opens are asked and told in the way of netatalk; absent: they are not. Of file data alone. */
+  readonly denies?: { readonly reading: boolean; readonly writing: boolean }
   /** What a new file or directory begins with. */
   readonly create: {
     /** POSIX mode, before nothing else: masks are already applied. */

@@ -199,6 +199,8 @@ export const shareSchema = z.strictObject(
     /** Where new AFP_AfpInfo and AFP_Resource of Macs go; what is there is read in each format. */
     fruit_metadata: choice('stream', 'netatalk').default('stream'),
     fruit_resource: choice('stream', 'xattr', 'file').default('stream'),
+    /** netatalk, which serves the same files over AFP, is told of opens, and its own count. */
+    fruit_locking: choice('none', 'netatalk').default('none'),
     /** Macs are told no file ids, as Samba does it: for file systems that give them again to other files. */
     fruit_zero_file_id: flag().default(false),
     /** Files ._NAME with a Mac's metadata of NAME are not listed beside it. */

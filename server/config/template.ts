@@ -63,6 +63,7 @@ time_machine = ${choices.timeMachine}
 # hide_files = ["*.tmp"]
 # fruit_metadata = "netatalk"   # Finder information as netatalk keeps it; "stream" as Samba does
 # fruit_resource = "file"       # resource forks in files ._NAME, not only large ones
+# fruit_locking = "netatalk"    # netatalk serves the same files: neither opens what the other denies
 # fruit_zero_file_id = false    # true: no file ids for Macs; for file systems that soon use them again
 # hide_apple_double = true      # ._NAME beside NAME is shown as streams of NAME, not as a file
 # follow_symlinks = true        # links that stay inside the share

@@ -47,6 +47,7 @@ export function diskShare(
     hideUnreadable: configuration.hideUnreadable,
     deleteReadonly: configuration.deleteReadonly,
     followLinks: configuration.followSymlinks,
+    netatalkLocking: configuration.fruitLocking === 'netatalk',
     zeroFileId: configuration.fruitZeroFileId,
     modesByDefault: configuration.defaultAclStyle === 'posix',
     admit: (principal) => admit(principal, configuration, sources, forcedIdentityOfShare),
@@ -106,6 +107,7 @@ export function pipeShare(configuration: Configuration, sources: AccountSources)
     hideUnreadable: false,
     deleteReadonly: false,
     followLinks: false,
+    netatalkLocking: false,
     zeroFileId: false,
     modesByDefault: false,
     admit(principal) {

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs'
 import koffi from 'koffi'
 import { encodePath } from './disk-name.ts'
-import { Errno } from './errno.ts'
+import { check, Errno } from './errno.ts'
 
 /** Numbers of calls that glibc does not wrap, or wraps for all threads at once (setgroups). */
 const SYSCALL_NUMBERS = {
@@ -45,6 +45,14 @@ export const FALLOC_FL_PUNCH_HOLE = 2
 export const SEEK_SET = 0
 export const SEEK_DATA = 3
 export const SEEK_HOLE = 4
+
+const F_OFD_GETLK = 36
+const F_OFD_SETLK = 37
+const F_RDLCK = 0
+const F_WRLCK = 1
+const F_UNLCK = 2
+/** struct flock: type, whence (0: from the beginning), start, length, process. */
+const FLOCK_BYTES = 32
 
 const FICLONERANGE = 0x4020940d
 const FS_IOC_GETFLAGS = 0x80086601
@@ -100,6 +108,8 @@ const copyFileRangeCall = declare<[number, Buffer, number, Buffer, number, numbe
 const ioctlCall = declare<[number, number, Buffer]>(
   'int ioctl(int fd, unsigned long request, void* argument)',
 )
+
+const fcntlCall = declare<[number, number, Buffer]>('int fcntl(int fd, int command, void* argument)')
 
 export const close = declare<[number]>('int close(int fd)')
 const inotifyInitCall = declare<[number]>('int inotify_init1(int flags)')
@@ -274,4 +284,25 @@ export function getInodeFlags(fd: number): number {
 export function setInodeFlags(fd: number, flags: number): number {
   inodeFlags.writeUInt32LE(flags, 0)
   return ioctlCall(fd, FS_IOC_SETFLAGS, inodeFlags)
+}
+
+const flock = Buffer.alloc(FLOCK_BYTES)
+
+function lockByte(fd: number, command: number, type: number, byte: bigint): number {
+  flock.fill(0)
+  flock.writeInt16LE(type, 0)
+  flock.writeBigInt64LE(byte, 8)
+  flock.writeBigInt64LE(1n, 16)
+  return fcntlCall(fd, command, flock)
+}
+
+/** The process that has locked a byte, shared or not; -1: a descriptor has, other than this one. @throws StorageError */
+export function lockHolder(fd: number, byte: bigint): number | undefined {
+  check(lockByte(fd, F_OFD_GETLK, F_WRLCK, byte), 'F_OFD_GETLK')
+  return flock.readInt16LE(0) === F_UNLCK ? undefined : flock.readInt32LE(24)
+}
+
+/** Locks a byte, shared with others, for as long as the descriptor is open. Does not wait. */
+export function lockShared(fd: number, byte: bigint): number {
+  return lockByte(fd, F_OFD_SETLK, F_RDLCK, byte)
 }

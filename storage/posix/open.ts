@@ -9,6 +9,7 @@ import { actAs, asServer } from './identity.ts'
 import type { OpenJob, OpenReply } from './jobs.ts'
 import { addMetadata, isOwner, placeOf, storedDescriptor } from './metadata.ts'
 import { close, mayAccess, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY, reopen, statOf } from './native.ts'
+import { leaveMarks } from './netatalk-locks.ts'
 import { findEntry, openDirectory, openDirectoryExact, openExact } from './resolve.ts'
 import { clientPath, diskComponents, joinPath, shareOf } from './share.ts'
 import { type Share, splitPath } from './share-type.ts'
@@ -38,6 +39,7 @@ function openOrThrow(share: Share, job: OpenJob): OpenReply {
       found = findOrCreate(share, job, components)
       const stream = job.stream === undefined ? undefined : openStream(share, job, job.stream, found)
       if (stream === undefined) openForData(job, found)
+      if (stream === undefined) tellNetatalk(job, found)
       return { access: job.wantPermissions ? accessOf(share, found) : undefined, stream }
     })
     if (found === undefined) throw new Error('nothing was opened')
@@ -155,6 +157,12 @@ function openForData(job: OpenJob, found: Found): void {
   close(found.fd)
   found.fd = fd
   found.pathOnly = false
+}
+
+function tellNetatalk({ read, write, denies }: OpenJob, found: Found): void {
+  if (denies === undefined || found.pathOnly || typeOf(found.record) !== 'file') return
+  const modes = { deniesReading: denies.reading, deniesWriting: denies.writing }
+  leaveMarks(found.fd, { reads: read, writes: write, ...modes })
 }
 
 const STICKY = 0o1000

@@ -166,7 +166,7 @@ t.test('unknown keys', async (t) => {
       'stale_after_days, ' +
       'per_user, snapshot_after_backup, snapshot_every, valid_users, admin_users, guest_ok, read_only, browseable, encryption, force_user, force_group, ' +
       'create_mask, directory_mask, default_acl_style, hide_dot_files, hide_files, hide_unreadable, fruit, ' +
-      'fruit_metadata, fruit_resource, fruit_zero_file_id, hide_apple_double, delete_readonly, follow_symlinks',
+      'fruit_metadata, fruit_resource, fruit_locking, fruit_zero_file_id, hide_apple_double, delete_readonly, follow_symlinks',
   ])
   t.strictSame(
     errors('[[share]]\nname = "x"\npath = "p"\nvalid-users = []\nreadonly = true\nbrowsable = true'),

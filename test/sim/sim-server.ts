@@ -195,6 +195,7 @@ function shareOf(fileSystem: MemoryFileSystem): Share {
     hidden: undefined,
     hideUnreadable: false,
     deleteReadonly: false,
+    netatalkLocking: false,
     zeroFileId: false,
     modesByDefault: false,
     followLinks: false,

@@ -12,7 +12,7 @@ import type { Server } from '../state/server.ts'
 import { countLocks } from '../state/usage.ts'
 import { closeOpen } from './close-open.ts'
 import { pathNameOf } from './create/name.ts'
-import { type Opened, READS, WRITES } from './create/storage-open.ts'
+import { deniedBy, type Opened, READS, WRITES } from './create/storage-open.ts'
 import { abandonOpen } from './disconnect-open.ts'
 import { NO_LOCK_KEY } from './file-range.ts'
 import { type Claim, claimIdly } from './node-claim.ts'
@@ -103,6 +103,7 @@ function storageRequest({ share, admission }: Right, record: DurableRecord) {
     followLinks: share.followLinks && (createOptions & CreateOption.OPEN_REPARSE_POINT) === 0,
     read: (grantedAccess & READS) !== 0,
     write: (grantedAccess & WRITES) !== 0,
+    ...(share.netatalkLocking && { denies: deniedBy(record.shareAccess) }),
     create: { mode: 0, dosAttributes: 0 },
     wantPermissions: false,
   }

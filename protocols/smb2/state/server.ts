@@ -57,6 +57,8 @@ export interface Share {
   /** Files with the read-only attribute can be deleted. */
   readonly deleteReadonly: boolean
   readonly followLinks: boolean
+  /** netatalk has the same files open. */
+  readonly netatalkLocking: boolean
   /** Macs are told no file ids. */
   readonly zeroFileId: boolean
   /** What nothing is inherited for is left to its mode, not to its owner alone. */

@@ -77,7 +77,7 @@ export class Lane {
     const run = join(base, `run${this.#runs++}`)
     await mkdir(run)
     const file = (name: string) => join(run, name)
-    await writeFile(file('plan.tsv'), `${rows.map((row) => row.line).join('\n')}\n`)
+    await writeFile(file('plan.tsv'), `${rows.map(lineOf).join('\n')}\n`)
     await writeFile(file('shares.tsv'), `${signingShare}\tshare:${signing?.port}\n`)
     const local = join(data, 'share')
     const shares = `${local} ${join(data, 'backups')} ${join(btrfs, 'share')}`
@@ -95,6 +95,16 @@ export class Lane {
     await succeed(join(smbtortureRoot, 'run.sh'), args, { seconds: limitSeconds, env })
     return readResults(file('results.tsv'))
   }
+}
+
+/**
+ * As Apple's own server we announce that a volume resolves ids and syncs fully, whether it is for backups or not. smbtorture
+ * expects that when it is told that it talks to one.
+ */
+const VOLUME_AS_APPLES = /^vfs\.fruit\.SMB2\/CREATE context AAPL/
+
+function lineOf({ test, line }: PlanRow): string {
+  return VOLUME_AS_APPLES.test(test) ? `${line} --option=torture:osx=yes` : line
 }
 
 async function readResults(path: string): Promise<readonly Result[]> {
@@ -131,7 +141,7 @@ function sharesOf({ data, btrfs }: LaneDirectories): Share[] {
 function macSharesOf(data: string): Share[] {
   const path = join(data, 'share')
   const inFiles = { fruit_metadata: 'stream', fruit_resource: 'file', hide_apple_double: false }
-  const asNetatalk = { ...inFiles, fruit_metadata: 'netatalk' }
+  const asNetatalk = { ...inFiles, fruit_locking: 'netatalk', fruit_metadata: 'netatalk' }
   return [
     { name: 'vfs_fruit', path, ...asNetatalk },
     { name: 'vfs_fruit_xattr', path, ...asNetatalk },

@@ -13,6 +13,7 @@ import {
 import { decodeDurableHandleResponseV2 } from '../../../protocols/smb2/messages/create-context-durable.ts'
 import { type CreateContext, findCreateContext } from '../../../protocols/smb2/messages/create-contexts.ts'
 import { Dialect } from '../../../protocols/smb2/messages/dialects.ts'
+import { LockFlag } from '../../../protocols/smb2/messages/lock.ts'
 import type { FileId } from '../../../protocols/smb2/messages/structure.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { DecodeError } from '../../../protocols/wire/errors.ts'
@@ -248,6 +249,24 @@ scene(
     t.not((await idsFor(anna))[0], 0n)
   },
   { share: { zeroFileId: true } },
+)
+
+scene(
+  "clients' locks of netatalk's bytes count as its own, where it shares the files",
+  async (t, { anna, bert }) => {
+    const file = { name: 'file', shareAccess: 3 }
+    const { fileId } = await anna.create({ ...file, desiredAccess: FileAccess.READ_DATA })
+    // What netatalk locks while it has a file open for writing.
+    const range = { offset: 0x7fff_ffff_ffff_fff6n, length: 1n, flags: LockFlag.EXCLUSIVE_LOCK }
+    t.equal(await anna.lock(fileId, range), SUCCESS)
+    const reader = { ...file, desiredAccess: FileAccess.READ_DATA }
+    t.equal(await attempt(bert, reader), CreateAction.OPENED)
+    t.equal(await attempt(bert, { ...reader, shareAccess: 1 }), hex(Status.SHARING_VIOLATION))
+    t.equal(await anna.lock(fileId, { ...range, flags: LockFlag.UNLOCK }), SUCCESS)
+    t.equal(await attempt(bert, { ...reader, shareAccess: 1 }), CreateAction.OPENED)
+    await anna.close(fileId)
+  },
+  { share: { netatalkLocking: true } },
 )
 
 scene('a Mac deletes what another has open', async (t, { sim, anna }) => {

@@ -1,6 +1,7 @@
 /** What Samba, netatalk and macOS left on a disk is read as it is, and changed where it is; what is new goes where the share says. */
 
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import koffi from 'koffi'
 import t from 'tap'
 import type { FileHandle } from '../../../storage/file-system.ts'
 import { encodeAfpInfo } from '../../../storage/metadata/afp-info.ts'
@@ -13,7 +14,7 @@ import {
 import { decodeSidecar, encodeSidecar } from '../../../storage/metadata/sidecar.ts'
 import { createWorkerPool } from '../../../storage/posix/worker-pool.ts'
 import { listXattrs, readXattr, writeXattr, type XattrPlace } from '../../../storage/posix/xattr.ts'
-import { type PosixLab, WITHOUT_ROOT, withLab } from './lab.ts'
+import { type PosixLab, request, WITHOUT_ROOT, withLab } from './lab.ts'
 
 const workers = createWorkerPool({ size: 2 })
 t.teardown(() => workers.close())
@@ -256,6 +257,60 @@ t.test('resource forks of any size, whatever the share is set to', async (t) => 
     })
   }
 })
+
+/** A lock of one byte of netatalk's, as another program has it: of this process and not of a descriptor. */
+function lockAsNetatalk(fd: number, mark: number): void {
+  const F_SETLK = 6
+  const flock = Buffer.alloc(32)
+  flock.writeBigInt64LE(0x7fff_ffff_ffff_fff6n + BigInt(mark), 8)
+  flock.writeBigInt64LE(1n, 16)
+  const fcntl = koffi.load(null).func('int fcntl(int fd, int command, void* argument)')
+  if (fcntl(fd, F_SETLK, flock) !== 0) throw new Error('the byte cannot be locked')
+}
+
+t.test('opens of netatalk count, and it is told of ours', (t) =>
+  withLab(t, workers, {}, async (lab) => {
+    const { fd } = onDisk(lab, 'file') as { fd: number }
+    const [OPEN_WR, OPEN_RD, DENY_WR, DENY_RD] = [0, 1, 4, 5]
+    const rows: [mark: number, access: 'read' | 'write', reading: boolean, writing: boolean, ok: boolean][] =
+      [
+        [OPEN_RD, 'read', false, true, true],
+        [OPEN_RD, 'read', true, false, false],
+        [OPEN_WR, 'read', true, false, true],
+        [OPEN_WR, 'read', false, true, false],
+        [DENY_RD, 'read', false, false, false],
+        [DENY_RD, 'write', false, false, true],
+        [DENY_WR, 'write', false, false, false],
+        [DENY_WR, 'read', false, false, true],
+      ]
+    for (const [mark, access, reading, writing, ok] of rows) {
+      lockAsNetatalk(fd, mark)
+      const asked = { read: access === 'read', write: access === 'write', denies: { reading, writing } }
+      const outcome = await lab.fs.open(request('file', asked))
+      t.equal(
+        outcome.ok ? 'ok' : outcome.error,
+        ok ? 'ok' : 'busy',
+        `${mark} ${access} ${reading} ${writing}`,
+      )
+      // Closing any descriptor of a file drops the process' locks of it.
+      if (outcome.ok) await outcome.handle.close()
+    }
+    lockAsNetatalk(fd, DENY_RD)
+    t.ok((await lab.fs.open(request('file'))).ok, 'attributes alone are not its affair')
+    const held = await lab.fs.open(request('file', { read: true, denies: { reading: false, writing: true } }))
+    t.equal(held.ok, false)
+    const ours = await lab.open('file', { read: true, denies: { reading: false, writing: true } })
+    const locks = readFileSync('/proc/locks', 'latin1').split('\n')
+    const inode = ` ${statSync(lab.disk('file')).ino}`.slice(1)
+    const told = locks.filter((line) => line.includes('OFDLCK') && line.includes(`:${inode} `))
+    t.same(told.map((line) => BigInt(line.split(' ').at(-1) ?? 0) - 0x7fff_ffff_ffff_fff6n).sort(), [1n, 4n])
+    t.ok(
+      (await lab.open('file', { read: true, denies: { reading: true, writing: true } })).handle,
+      'our own are known',
+    )
+    await ours.handle.close()
+  }),
+)
 
 t.test('sidecars are opened as the account', { skip: WITHOUT_ROOT }, (t) =>
   withLab(t, workers, { macResource: 'file' }, async (lab) => {

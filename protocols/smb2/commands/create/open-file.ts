@@ -1,6 +1,7 @@
 /** MS-FSA 2.1.5.1: opening or creating a file, directory or stream: storage first, then access, then sharing. */
 
 import type { FileHandle, FileStat } from '../../../../storage/file-system.ts'
+import { obstaclesTo } from '../../../../storage/netatalk-marks.ts'
 import type { CommandContext } from '../../context.ts'
 import { FILE_ALL_ACCESS, FileAccess } from '../../fscc/access.ts'
 import { FileAttribute } from '../../fscc/attributes.ts'
@@ -14,6 +15,7 @@ import { leaveNode } from '../leave-node.ts'
 import { type Claim, type ClaimRequest, claimNode, conflictsWith } from '../node-claim.ts'
 import { endOrphans } from './orphans.ts'
 import {
+  deniedBy,
   fileSystemOf,
   isOverwriting,
   newAttributes,
@@ -206,6 +208,8 @@ async function share(
 ): Promise<OpenResult> {
   const { request, name, lease } = plan
   const overwrites = isOverwriting(request) && !opened.created
+  if (isHeldAsByNetatalk(context, plan, opened, found))
+    return abandon(opened.handle, Status.SHARING_VIOLATION)
   const wanted: ClaimRequest = {
     root: fileSystemOf(context),
     handle: opened.handle,
@@ -262,6 +266,29 @@ function claimOrEnd(context: CommandContext, wanted: ClaimRequest): Claim | NtSt
 }
 
 /** After the wait all may be different, so a file that was there is opened anew; one that was made here stays. */
+/**
+ * Clients' locks of the bytes by which netatalk knows of opens say the same as its own: whoever hands all locks to the kernel,
+ * as Samba does, has it so.
+ */
+function isHeldAsByNetatalk(
+  { server, treeConnect }: CommandContext,
+  { request, name }: OpenPlan,
+  { stat, handle }: Opened,
+  { granted }: Found,
+): boolean {
+  if (!treeConnect.share.netatalkLocking || name.stream !== '') return false
+  const locks = server.nodes.findStream({ volumeId: stat.volumeId, fileId: stat.fileId })?.locks
+  if (locks === undefined || locks.size === 0) return false
+  const denied = deniedBy(request.shareAccess)
+  const modes = {
+    reads: (granted & READS) !== 0,
+    writes: (granted & WRITES) !== 0 || isOverwriting(request),
+    deniesReading: denied.reading,
+    deniesWriting: denied.writing,
+  }
+  return obstaclesTo(modes).some((offset) => locks.conflictsWithWrite(handle, 0, { offset, length: 1n }))
+}
+
 async function holdUp(
   context: CommandContext,
   plan: OpenPlan,

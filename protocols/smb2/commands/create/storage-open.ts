@@ -2,6 +2,7 @@
 
 import type { StorageErrorCode } from '../../../../storage/errors.ts'
 import type { Disposition, FileSystem, OpenOutcome, OpenRequest } from '../../../../storage/file-system.ts'
+import { ShareMode } from '../../../../storage/sharing/share-access.ts'
 import type { CommandContext } from '../../context.ts'
 import { FileAccess } from '../../fscc/access.ts'
 import { FileAttribute, SETTABLE_FILE_ATTRIBUTES } from '../../fscc/attributes.ts'
@@ -144,6 +145,7 @@ function storageRequest(
     followLinks: followsLinks(context, plan),
     read: (access & READS) !== 0,
     write: (access & WRITES) !== 0 || isOverwriting(request),
+    ...(share.netatalkLocking && { denies: deniedBy(request.shareAccess) }),
     create: {
       mode: plan.posix?.mode ?? (isDirectory ? share.directoryMask : share.createMask),
       dosAttributes: newAttributes(request, isDirectory),
@@ -152,6 +154,11 @@ function storageRequest(
     },
     wantPermissions: true,
   }
+}
+
+/** What an open denies to programs beside this server. */
+export function deniedBy(shareAccess: number): NonNullable<OpenRequest['denies']> {
+  return { reading: (shareAccess & ShareMode.read) === 0, writing: (shareAccess & ShareMode.write) === 0 }
 }
 
 /** POSIX clients follow links themselves: they are told of them (STATUS_STOPPED_ON_SYMLINK). */
