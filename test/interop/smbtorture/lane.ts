@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { alice, bob, makeShareDirectory, nasAdministrator } from '../environment.ts'
 import { smbtortureRoot } from '../needs.ts'
 import { succeed } from '../process.ts'
-import { startServer } from '../server.ts'
+import { against, startServer } from '../server.ts'
 import type { Server, Share } from '../server-process.ts'
 import { linesOf, type PlanRow, type TestName } from './plan.ts'
 
@@ -104,7 +104,7 @@ export class Lane {
 const VOLUME_AS_APPLES = /^vfs\.fruit\.SMB2\/CREATE context AAPL/
 
 function lineOf({ test, line }: PlanRow): string {
-  return VOLUME_AS_APPLES.test(test) ? `${line} --option=torture:osx=yes` : line
+  return against === 'poolhouse' && VOLUME_AS_APPLES.test(test) ? `${line} --option=torture:osx=yes` : line
 }
 
 async function readResults(path: string): Promise<readonly Result[]> {
