@@ -1,10 +1,11 @@
 /** MS-FSCC 2.4.17 FileIdBothDirectoryInformation as Macs want it: rights, resource fork and Finder's information in fields that only Windows needs. */
 
-import type { DirectoryEntry, FileStat, FileType, Permissions } from '../../../storage/file-system.ts'
+import type { DirectoryEntry, FileStat, Permissions } from '../../../storage/file-system.ts'
 import type { Token } from '../commands/access-check.ts'
 import { allowedAccess } from '../commands/access-check.ts'
 import { type DirectoryListEntry, SHORT_NAME_AREA_BYTES } from '../fscc/directory-information.ts'
 import type { AaplListing } from '../state/connection.ts'
+import { unixModeOf } from './unix-mode.ts'
 
 /** In the place of ShortNameLength: the entry has no streams, so the client need not ask for them. */
 const NO_XATTRS = 0x0001
@@ -22,12 +23,6 @@ const EXTENDED_FLAGS_OFFSET = 24
 /** Seconds from 1970 to 2000, when the Mac's dates begin. */
 const SECONDS_TO_2000 = 946_684_800n
 const NANOSECONDS_PER_SECOND = 1_000_000_000n
-/** S_IFMT of st_mode. */
-const TYPE_BITS: Readonly<Partial<Record<FileType, number>>> = {
-  file: 0o100000,
-  directory: 0o040000,
-  symlink: 0o120000,
-}
 
 /** What decides the rights that entries are shown with. */
 export interface MacViewer {
@@ -61,7 +56,7 @@ export function macEntryOf(
     reparseTag: plain.reparseTag ?? 0,
     shortName: '',
     shortNameRaw: shortNameAreaOf(entry, stat, viewer.listing),
-    reserved2: (TYPE_BITS[stat.type] ?? 0) | stat.mode,
+    reserved2: unixModeOf(stat),
     fileId: plain.fileId,
     fileName: plain.fileName,
   }

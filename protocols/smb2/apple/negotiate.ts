@@ -11,11 +11,8 @@ import { type CreateContext, CreateContextName } from '../messages/create-contex
 import type { Connection } from '../state/connection.ts'
 import type { ServerSettings } from '../state/server.ts'
 
-/**
- * Left out: NFS_ACE, since a mode that a Mac sets would undo what the share's masks and descriptors say; HIFI, which is
- * for shares that are disk images.
- */
-const SERVER_CAPABILITIES = AaplCapability.UNIX_BASED
+/** Left out: HIFI, which is for shares that are disk images. */
+const SERVER_CAPABILITIES = AaplCapability.OSX_COPYFILE | AaplCapability.UNIX_BASED | AaplCapability.NFS_ACE
 
 /**
  * FULL_SYNC on every share: a full sync is what FLUSH does here in any case, and without the capability programs on the

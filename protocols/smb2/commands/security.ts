@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.5.20.3 and 3.3.5.21.3: QUERY_INFO and SET_INFO of security descriptors. */
 
+import { nfsModeOf, withNfsAces, withoutNfsAces } from '../apple/nfs-aces.ts'
 import type { CommandContext } from '../context.ts'
 import { FileAccess } from '../fscc/access.ts'
 import { NotifyFilter } from '../fscc/notify.ts'
@@ -39,20 +40,26 @@ export async function querySecurity(
   context: CommandContext,
   request: QueryInfoRequest,
 ): Promise<Outcome<QueryInfoResponse>> {
-  const { open, server } = context
+  const { open } = context
   if (open.isPipe) return fail(Status.NOT_SUPPORTED)
   const wanted = request.additionalInformation
   const needed =
     (wanted & (OWNER | GROUP | DACL | LABEL | ATTRIBUTE) ? FileAccess.READ_CONTROL : 0) |
     (wanted & (SACL | SCOPE) ? FileAccess.ACCESS_SYSTEM_SECURITY : 0)
   if (!open.grants(needed)) return fail(Status.ACCESS_DENIED)
-  const descriptor = await effectiveSecurity(open, server.identities)
+  const descriptor = await shownSecurity(context)
   const output = encodeSecurityDescriptor(selectSecurity(descriptor, wanted))
   // 3.3.5.20.3: a part of a descriptor is of no use, so the client learns what it needs.
   if (output.length > request.outputBufferLength) {
     return fail(Status.BUFFER_TOO_SMALL, bufferTooSmallErrorData(output.length))
   }
   return ok({ output })
+}
+
+/** A Mac finds mode and ids of the file among the ACEs. */
+async function shownSecurity({ open, server, connection }: CommandContext): Promise<SecurityDescriptor> {
+  const descriptor = await effectiveSecurity(open, server.identities)
+  return connection.negotiatedAapl ? withNfsAces(descriptor, await open.file.handle.stat()) : descriptor
 }
 
 /** MS-SMB2 3.3.5.21.3: the right that each part takes. */
@@ -68,16 +75,29 @@ export async function setSecurity(
   context: CommandContext,
   request: SetInfoRequest,
 ): Promise<Outcome<EmptyBody>> {
-  const { open, server, connection } = context
+  const { open, connection } = context
   if (open.isPipe) return fail(Status.NOT_SUPPORTED)
   const parts = request.additionalInformation
   if (!open.grants(neededToSet(parts))) return fail(Status.ACCESS_DENIED)
-  const update = mapGenericRights(decodeSecurityDescriptor(request.input))
-  const mode = open.posix && (parts & DACL) !== 0 ? modeAskedFor(update) : undefined
-  if (mode !== undefined) return changeMode(context, mode)
+  const asked = mapGenericRights(decodeSecurityDescriptor(request.input))
+  const mode = (parts & DACL) === 0 ? undefined : nfsModeOf(asked)
+  if (open.posix && mode !== undefined) return changeMode(context, mode)
+  if (!connection.negotiatedAapl) return storeSecurity(context, asked, parts)
+  const update = withoutNfsAces(asked)
   // fruit.md section 1: recent macOS sends an empty list, which would lock everyone out of the file.
   const isEmpty = update.dacl !== null && update.dacl?.aces.length === 0
-  if (connection.negotiatedAapl && (parts & DACL) !== 0 && isEmpty) return ok({})
+  const kept = isEmpty ? parts & ~DACL : parts
+  const outcome = kept === 0 ? ok({}) : await storeSecurity(context, update, kept)
+  if (outcome.kind !== 'ok' || mode === undefined) return outcome
+  return changeMacMode(context, mode, isEmpty)
+}
+
+async function storeSecurity(
+  context: CommandContext,
+  update: SecurityDescriptor,
+  parts: number,
+): Promise<Outcome<EmptyBody>> {
+  const { open, server } = context
   const existing = await effectiveSecurity(open, server.identities)
   if ((parts & OWNER) !== 0 && !mayOwn(context, existing, update)) return fail(Status.INVALID_OWNER)
   const merged = encodeSecurityDescriptor(mergeSecurity(existing, update, parts))
@@ -89,20 +109,27 @@ export async function setSecurity(
   return ok({})
 }
 
-/** What stands for a mode among ACEs: S-1-5-88-3-(mode), as NFS servers have it. */
-const MODE_SID_HEAD = 'S-1-5-88-3-'
-/** Those that POSIX clients may set. */
-const CHANGEABLE_MODE = 0o777
-
-/** POSIX-SMB2: an open with POSIX' rules asks for a mode by an ACE. */
-function modeAskedFor({ dacl }: SecurityDescriptor): number | undefined {
-  for (const ace of dacl?.aces ?? []) {
-    if ('sid' in ace && ace.sid.startsWith(MODE_SID_HEAD)) {
-      return Number(ace.sid.slice(MODE_SID_HEAD.length)) & CHANGEABLE_MODE
-    }
-  }
-  return undefined
+/**
+ * A Mac asks for a mode: within the share's masks, which it cannot know. The mode that is there already changes nothing.
+ * @param isAll nothing else was asked for, so that a descriptor that is stored says the same from now on
+ */
+async function changeMacMode(
+  context: CommandContext,
+  mode: number,
+  isAll: boolean,
+): Promise<Outcome<EmptyBody>> {
+  const { open, treeConnect } = context
+  const { createMask, directoryMask } = treeConnect.share
+  const allowed = mode & (open.isDirectory ? directoryMask : createMask)
+  const { handle } = open.file
+  if (((await handle.stat()).mode & CHANGEABLE_MODE) === allowed) return ok({})
+  if (isAll) return changeMode(context, allowed)
+  await handle.change({ mode: allowed })
+  return ok({})
 }
+
+/** The bits of a mode that clients change. */
+const CHANGEABLE_MODE = 0o777
 
 /** A descriptor that is stored says what the mode says from now on. */
 async function changeMode({ server, open }: CommandContext, mode: number): Promise<Outcome<EmptyBody>> {

@@ -27,9 +27,9 @@ const { DIRECTORY_FILE, DELETE_ON_CLOSE } = CreateOption
 
 /** command 1, reserved, bitmap 7, client capabilities 0x3F. */
 const AAPL_QUERY = Buffer.from('0100000000000000' + '0700000000000000' + '3f00000000000000', 'hex')
-/** READ_DIR_ATTR_V2, UNIX_BASED; FULL_SYNC; 4 bytes of padding, 32 bytes of model. */
+/** READ_DIR_ATTR_V2, NFS_ACE, UNIX_BASED, OSX_COPYFILE; FULL_SYNC; 4 bytes of padding, 32 bytes of model. */
 const AAPL_REPLY = Buffer.concat([
-  Buffer.from('0100000000000000' + '0700000000000000' + '1400000000000000' + '0400000000000000', 'hex'),
+  Buffer.from('0100000000000000' + '0700000000000000' + '1e00000000000000' + '0400000000000000', 'hex'),
   Buffer.from('0000000020000000', 'hex'),
   Buffer.from('TimeCapsule8,119', 'utf16le'),
 ])
@@ -47,7 +47,7 @@ async function mountMac(sim: SimServer, address = 'mac', aapl = AAPL): Promise<S
 t.test('the create context', async (t) => {
   t.same(encodeAaplServerQuery({ queryBitmap: 7n, clientCapabilities: 0x3fn }), AAPL_QUERY)
   t.same(decodeAaplServerReply(AAPL_REPLY), {
-    serverCapabilities: 0x14,
+    serverCapabilities: 0x1e,
     volumeCapabilities: 0x04,
     model: 'TimeCapsule8,119',
   })

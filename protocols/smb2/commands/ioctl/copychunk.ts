@@ -19,6 +19,7 @@ import { type NtStatus, Status } from '../../status.ts'
 import { changing } from '../caching.ts'
 import { fitsInFile, isLockedForRead, isLockedForWrite } from '../file-range.ts'
 import { noteWrite } from '../notes.ts'
+import { copyWholeFile } from './copy-whole-file.ts'
 import { done, type IoctlHandler, type IoctlOutcome } from './handler.ts'
 
 /** 3.3.3: ServerSideCopyMaxNumberofChunks, -MaxChunkSize and -MaxDataSize, as Windows has them. */
@@ -77,6 +78,10 @@ async function runCopychunk(
   if (target.isDirectory || source.isDirectory) return fail(Status.INVALID_DEVICE_REQUEST)
   if (!target.grants(targetAccess) || !source.grantsAny(FileAccess.READ_DATA | FileAccess.EXECUTE)) {
     return fail(Status.ACCESS_DENIED)
+  }
+  // Without a chunk, a Mac that was told of it asks for all of the file; others for nothing.
+  if (copy.chunks.length === 0 && context.connection.negotiatedAapl) {
+    return copyWholeFile(context, source, (bytes) => respond(0, 0, bytes, Status.SUCCESS))
   }
   source.hold()
   try {
