@@ -11,39 +11,26 @@ import {
   encodeAaplServerQuery,
 } from '../../../protocols/smb2/messages/create-context-aapl.ts'
 import { decodeDurableHandleResponseV2 } from '../../../protocols/smb2/messages/create-context-durable.ts'
-import { type CreateContext, findCreateContext } from '../../../protocols/smb2/messages/create-contexts.ts'
+import { findCreateContext } from '../../../protocols/smb2/messages/create-contexts.ts'
 import { Dialect } from '../../../protocols/smb2/messages/dialects.ts'
 import { LockFlag } from '../../../protocols/smb2/messages/lock.ts'
 import type { FileId } from '../../../protocols/smb2/messages/structure.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { DecodeError } from '../../../protocols/wire/errors.ts'
+import { AAPL, AAPL_QUERY, AFP_INFO, mountMac, ROOT } from '../../sim/mac.ts'
 import { attempt, hex, make, scene } from '../../sim/scene.ts'
-import type { SimServer } from '../../sim/sim-server.ts'
 import { SimClient } from '../../sim/smb2-client.ts'
 
 const { SUCCESS, OBJECT_NAME_NOT_FOUND, DELETE_PENDING, ACCESS_DENIED } = Status
 const { OPEN, OPEN_IF } = CreateDisposition
 const { DIRECTORY_FILE, DELETE_ON_CLOSE } = CreateOption
 
-/** command 1, reserved, bitmap 7, client capabilities 0x3F. */
-const AAPL_QUERY = Buffer.from('0100000000000000' + '0700000000000000' + '3f00000000000000', 'hex')
 /** READ_DIR_ATTR_V2, NFS_ACE, UNIX_BASED, OSX_COPYFILE; FULL_SYNC; 4 bytes of padding, 32 bytes of model. */
 const AAPL_REPLY = Buffer.concat([
   Buffer.from('0100000000000000' + '0700000000000000' + '1e00000000000000' + '0400000000000000', 'hex'),
   Buffer.from('0000000020000000', 'hex'),
   Buffer.from('TimeCapsule8,119', 'utf16le'),
 ])
-const AAPL: CreateContext = { name: 'AAPL', data: AAPL_QUERY }
-const ROOT = { name: '', createOptions: DIRECTORY_FILE, desiredAccess: FileAccess.READ_ATTRIBUTES }
-
-/** A client that has done what a Mac does at every mount. */
-async function mountMac(sim: SimServer, address = 'mac', aapl = AAPL): Promise<SimClient> {
-  const mac = await SimClient.mount(sim, { address, dialects: [Dialect.SMB_3_0_2] })
-  const root = await mac.create({ ...ROOT, createContexts: [aapl] })
-  await mac.close(root.fileId)
-  return mac
-}
-
 t.test('the create context', async (t) => {
   t.same(encodeAaplServerQuery({ queryBitmap: 7n, clientCapabilities: 0x3fn }), AAPL_QUERY)
   t.same(decodeAaplServerReply(AAPL_REPLY), {
@@ -77,7 +64,7 @@ scene('AAPL is answered when it is asked for, and only then', async (t, { sim, a
     createContexts: [{ name: 'AAPL', data: encodeAaplServerQuery(old) }],
   })
   const first = decodeAaplServerReply(fourth.response?.createContexts[0]?.data ?? Buffer.alloc(0))
-  t.same(first, { serverCapabilities: 0x05 }, 'a client without the second version gets the first')
+  t.same(first, { serverCapabilities: 0x0f }, 'a client without the second version gets the first')
   const resolve = Buffer.from('0200000000000000' + '0700000000000000', 'hex')
   const fifth = await anna.create({ ...ROOT, createContexts: [{ name: 'AAPL', data: resolve }] })
   t.same(fifth.response?.createContexts, [], 'ids are not resolved, as the volume says')
@@ -318,97 +305,6 @@ scene(
     t.equal(await mac.close(info.fileId), SUCCESS)
   },
 )
-
-/** AFP_AfpInfo: signature, version, reserved, backup time, FinderInfo, ProDOS, padding: 60 bytes. */
-const AFP_INFO = Buffer.concat([
-  Buffer.from('41465000' + '00000100' + '00000000' + '00000080', 'hex'),
-  Buffer.from('TEXTttxt', 'latin1'),
-  // Flags (a custom icon), location and folder; document id, date added, extended flags, reserved, generation.
-  Buffer.from('0400' + '000000000000' + '00000000' + '2a2b2c2d' + '8001' + '000000000000', 'hex'),
-  Buffer.alloc(12),
-])
-
-scene('a listing as a Mac reads it', async (t, { sim, anna }) => {
-  const mac = await mountMac(sim)
-  t.equal(AFP_INFO.length, 60)
-  await make(mac, 'd', DIRECTORY_FILE)
-  await make(mac, 'd\\sub', DIRECTORY_FILE)
-  await make(mac, 'd\\plain')
-  for (const [name, data] of [
-    ['d\\rich:AFP_AfpInfo', AFP_INFO],
-    ['d\\rich:AFP_Resource', Buffer.alloc(286)],
-  ] as const) {
-    const { fileId } = await mac.create({ name })
-    await mac.write(fileId, data)
-    await mac.close(fileId)
-  }
-  const folder = { name: 'd', createOptions: DIRECTORY_FILE, desiredAccess: FileAccess.READ_DATA }
-  const entriesFor = async (client: SimClient) => {
-    const { fileId } = await client.create(folder)
-    const { output, names } = await client.list(fileId)
-    await client.close(fileId)
-    const found = new Map<string, Buffer>()
-    for (let at = 0, index = 0; index < names.length; index++) {
-      found.set(names[index] ?? '', output.subarray(at))
-      at += output.readUInt32LE(at)
-    }
-    return (name: string): Buffer => found.get(name) ?? Buffer.alloc(0)
-  }
-  const entry = await entriesFor(mac)
-  t.equal(entry('plain').readUInt32LE(64), 0x1f01ff, 'maximal access, in specific rights')
-  t.equal(entry('plain').readUInt16LE(68), 1, 'no xattrs')
-  t.equal(entry('plain').readBigUInt64LE(70), 0n)
-  t.equal(entry('plain').readUInt16LE(94).toString(8), '100644')
-  t.equal(entry('sub').readUInt16LE(94).toString(8), '40755')
-  t.not(entry('plain').readBigUInt64LE(96), 0n, 'a file id')
-  const made = entry('plain').readBigUInt64LE(8) / 10_000_000n - 11_644_473_600n - 946_684_800n
-  t.equal(BigInt(entry('plain').readInt32BE(90)), made, 'added when it was made')
-  t.equal(entry('rich').readUInt16LE(68), 0)
-  t.equal(entry('rich').readBigUInt64LE(70), 286n, 'length of the resource fork')
-  t.equal(entry('rich').toString('latin1', 78, 86), 'TEXTttxt')
-  t.equal(entry('rich').toString('hex', 86, 94), '040080012a2b2c2d')
-  const old = { queryBitmap: 1n, clientCapabilities: 0x0fn }
-  const first = await entriesFor(
-    await mountMac(sim, 'old', { name: 'AAPL', data: encodeAaplServerQuery(old) }),
-  )
-  t.equal(first('plain').readUInt16LE(68), 24, 'in the first version a length stands before the 24 bytes')
-  t.equal(first('rich').readBigUInt64LE(70), 286n)
-  const plain = await entriesFor(anna)
-  t.equal(plain('plain').readUInt32LE(64), 0, 'others see sizes of EAs')
-  t.equal(plain('plain').readUInt16LE(94), 0)
-})
-
-/** Requests of a whole listing, in Macs' buffers. */
-async function requestsFor(
-  client: SimClient,
-  folder: string,
-): Promise<{ entries: number; requests: number }> {
-  const { fileId } = await client.create({ name: folder, createOptions: DIRECTORY_FILE })
-  let [entries, requests] = [0, 2]
-  for (let more = true; more; requests++) {
-    const { names } = await client.list(fileId, { outputBufferLength: 65_536 })
-    entries += names.length
-    more = names.length > 0
-  }
-  await client.close(fileId)
-  return { entries, requests }
-}
-
-scene('a folder of 10,000 files costs a Mac no more requests than others', async (t, { sim, anna }) => {
-  const mac = await mountMac(sim)
-  await make(mac, 'd', DIRECTORY_FILE)
-  for (let index = 0; index < 10_000; index++) {
-    await make(anna, `d\\file-${index}.txt`)
-    if (index % 10 > 0) continue
-    const { fileId } = await mac.create({ name: `d\\file-${index}.txt:AFP_AfpInfo` })
-    await mac.write(fileId, AFP_INFO)
-    await mac.close(fileId)
-  }
-  const plain = await requestsFor(anna, 'd')
-  t.same(await requestsFor(mac, 'd'), plain)
-  t.equal(plain.entries, 10_002)
-  t.ok(plain.requests <= 32, `in ${plain.requests} requests: each answer is full`)
-})
 
 scene('a stream that is made with as much access as there is', async (t, { sim }) => {
   const mac = await mountMac(sim)

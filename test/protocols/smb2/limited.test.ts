@@ -103,6 +103,7 @@ const PLAIN = {
   ...{ remark: '', browseable: true, encryptData: false, createMask: 0o644, directoryMask: 0o755 },
   ...{ forcedOwner: undefined, hideDotFiles: false, hidden: undefined, hideUnreadable: false },
   ...{ deleteReadonly: false, followLinks: false, zeroFileId: false, modesByDefault: false },
+  netatalkLocking: false,
 }
 
 t.test('each user has an own tree under the same name', async (t) => {
