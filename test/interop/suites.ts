@@ -6,6 +6,7 @@ import { fuzzSuite } from './fuzz.ts'
 import { impacketSuite } from './impacket.ts'
 import { kernelSuite } from './kernel.ts'
 import { kernelWorkloadSuite } from './kernel-workload.ts'
+import { macSuite } from './mac/suite.ts'
 import { namesSuite } from './names.ts'
 import { rcloneSuite } from './rclone.ts'
 import { restartSuite } from './restart.ts'
@@ -18,6 +19,7 @@ export const suites: readonly Suite[] = [
   crowdSuite,
   fuzzSuite,
   restartSuite,
+  macSuite,
   discoverySuite,
   namesSuite,
   rcloneSuite,
