@@ -38,6 +38,13 @@ export interface MacOptions {
   readonly durableTimeout?: number
 }
 
+/** What the Mac may cache of a file. */
+export interface MacLease {
+  readonly key: Buffer
+  /** Granted: R 1, H 2, W 4. */
+  state: number
+}
+
 /** An open of the Mac's; those that are durable live on after the link is cut. */
 export interface MacHandle {
   /** Follows renames by this Mac. */
@@ -49,9 +56,8 @@ export interface MacHandle {
   readonly access: number
   readonly share: number
   readonly createGuid: Buffer
-  readonly leaseKey: Buffer
-  /** Granted: R 1, H 2, W 4. */
-  leaseState: number
+  /** One for all opens of a file by this Mac; undefined for directories. */
+  readonly lease: MacLease | undefined
   /** Granted, in milliseconds; undefined: it is not durable. */
   readonly timeout: number | undefined
 }
@@ -75,6 +81,7 @@ export class MacError extends CheckError {
 }
 
 const DURABLE_MILLISECONDS = 30_000
+const NO_KEY = Buffer.alloc(16)
 const LEASE = { R: 1, H: 2, W: 4 } as const
 
 export class MacClient {
@@ -99,7 +106,7 @@ export class MacClient {
     this.aapl = mounted.aapl
     this.fsAttributes = mounted.fsAttributes
     connection.onBreak = ({ leaseKey, next }) => {
-      for (const handle of this.handles) if (handle.leaseKey.equals(leaseKey)) handle.leaseState = next
+      for (const { lease } of this.handles) if (lease?.key.equals(leaseKey)) lease.state = next
       connection.request(requests.acknowledgeLease(leaseKey, next)).catch(() => undefined)
     }
   }
@@ -119,7 +126,8 @@ export class MacClient {
       const greeting = await negotiate(connection, who, before?.negotiated)
       await setUpSession(connection, who, greeting, before?.connection.sessionId)
       await connectTree(connection, who.host, options.share, greeting.negotiated.dialect)
-      const mounted = await queryRoot(connection)
+      if (before !== undefined) await askAgain(connection)
+      const mounted = before ?? (await queryRoot(connection))
       return new MacClient({ ...options, clientGuid }, connection, greeting.negotiated, mounted)
     } catch (error) {
       connection.transport.destroy()
@@ -147,7 +155,7 @@ export class MacClient {
   async #reclaim(handle: MacHandle): Promise<void> {
     const asked = [
       contexts.durableReconnect(handle.fileId, handle.createGuid),
-      contexts.lease(handle.leaseKey, handle.leaseState),
+      contexts.lease(handle.lease?.key ?? NO_KEY, handle.lease?.state ?? 0),
     ]
     const answer = await this.request(
       `the DH2C reconnect of ${handle.path}`,
@@ -165,7 +173,7 @@ export class MacClient {
     const leaseState = created.contexts.get('RqLs')?.readUInt32LE(16)
     expect(leaseState !== undefined, 'a DH2C reconnect is answered without a lease')
     handle.fileId = created.fileId
-    handle.leaseState = leaseState
+    if (handle.lease !== undefined) handle.lease.state = leaseState
     this.handles.add(handle)
   }
 
@@ -178,14 +186,14 @@ export class MacClient {
   async create(path: string, disposition: number, options: OpenOptions = {}): Promise<MacHandle> {
     const { directory = false, access = requests.WRITE_ACCESS, share = requests.Share.ALL } = options
     const createGuid = randomBytes(16)
-    const leaseKey = randomBytes(16)
+    const lease = this.#leaseOf(path)
     const writes = (access & requests.Access.WRITE_DATA) !== 0
     const asked =
       options.durable === false || directory
         ? [contexts.empty('MxAc')]
         : [
             contexts.durable(createGuid, this.options.durableTimeout ?? DURABLE_MILLISECONDS),
-            contexts.lease(leaseKey, LEASE.R | LEASE.H | (writes ? LEASE.W : 0)),
+            contexts.lease(lease.key, LEASE.R | LEASE.H | (writes ? LEASE.W : 0)),
           ]
     const request = requests.create({
       ...{ path, access, share, disposition, contexts: asked },
@@ -193,11 +201,12 @@ export class MacClient {
       attributes: directory ? 0x10 : 0x80,
     })
     const created = requests.parseCreate(await this.request(`the CREATE of ${path}`, request), asked)
+    lease.state = created.contexts.get('RqLs')?.readUInt32LE(16) ?? lease.state
     const handle: MacHandle = {
-      ...{ path, isDirectory: directory, access, share, createGuid, leaseKey },
+      ...{ path, isDirectory: directory, access, share, createGuid },
+      lease: directory ? undefined : lease,
       fileId: created.fileId,
       action: created.action,
-      leaseState: created.contexts.get('RqLs')?.readUInt32LE(16) ?? 0,
       timeout: created.contexts.get('DH2Q')?.readUInt32LE(0),
     }
     this.handles.add(handle)
@@ -245,27 +254,42 @@ export class MacClient {
   }
 
   /** By path, in one compound, as rename(2) does. Handles to it, or below it, follow. Never replaces what is there. */
-  async rename(from: string, to: string): Promise<void> {
-    const open = requests.create({
-      path: from,
-      access: requests.DELETE_ACCESS,
-      options: CreateOption.OPEN_REPARSE_POINT,
-    })
-    await this.all(`the rename of ${from} to ${to}`, [open, requests.renameTo(to), requests.close()])
+  async rename(from: string, to: string, { directory = false } = {}): Promise<void> {
+    const what = `the rename of ${from} to ${to}`
+    await this.#change(what, from, directory, requests.Share.ALL, requests.renameTo(to))
     for (const handle of this.handles) {
       if (handle.path === from || handle.path.startsWith(`${from}/`))
         handle.path = to + handle.path.slice(from.length)
     }
   }
 
-  /** By path, in one compound, as unlink(2) and rmdir(2) do. */
-  async remove(path: string): Promise<void> {
-    const open = requests.create({
-      path,
-      access: requests.DELETE_ACCESS,
-      options: CreateOption.OPEN_REPARSE_POINT,
-    })
-    await this.all(`the deletion of ${path}`, [open, requests.disposition(), requests.close()])
+  /** By path, in one compound, as unlink(2) and rmdir(2) do: shared with nobody. */
+  async remove(path: string, { directory = false } = {}): Promise<void> {
+    await this.#change(`the deletion of ${path}`, path, directory, 0, requests.disposition())
+  }
+
+  /** smb2fs_smb_cmpd_set_info: of a file with its own lease key, so that its opens lose nothing. */
+  async #change(
+    what: string,
+    path: string,
+    directory: boolean,
+    share: number,
+    change: MacRequest,
+  ): Promise<void> {
+    const lease = this.#leaseOf(path)
+    const asked = [contexts.empty('MxAc'), ...(directory ? [] : [contexts.lease(lease.key, lease.state)])]
+    const options = directory ? CreateOption.DIRECTORY : CreateOption.NON_DIRECTORY
+    const open = requests.create({ path, access: requests.DELETE_ACCESS, share, options, contexts: asked })
+    const [opened] = await this.all(what, [open, change, requests.close()])
+    if (opened !== undefined) requests.parseCreate(opened, asked)
+  }
+
+  /** That of its opens, else a new one without any state. */
+  #leaseOf(path: string): MacLease {
+    for (const handle of this.handles) {
+      if (handle.path === path && handle.lease !== undefined) return handle.lease
+    }
+    return { key: randomBytes(16), state: 0 }
   }
 
   /** @returns the answer with the attributes that a Mac asks for */
@@ -328,4 +352,15 @@ async function queryRoot(
   const data = requests.parseCreate(opened, asked).contexts.get('AAPL')
   expect(data !== undefined, 'AAPL is not answered')
   return { aapl: contexts.parseAapl(data), fsAttributes: requests.outputOf(queried) }
+}
+
+/** smb2fs_reconnect: AAPL alone, else ENOTCONN. */
+async function askAgain(connection: MacConnection): Promise<void> {
+  const asked = [contexts.aapl()]
+  const access = requests.Access.READ_ATTRIBUTES | requests.Access.SYNCHRONIZE
+  const open = requests.create({ path: '', access, contexts: asked, options: CreateOption.DIRECTORY })
+  const [opened] = await connection.compound([open, requests.close()])
+  expect(opened !== undefined, 'no answer')
+  const created = requests.parseCreate(accepted('AAPL after a reconnect', opened), asked)
+  expect(created.contexts.has('AAPL'), 'AAPL is not answered after a reconnect')
 }
