@@ -28,7 +28,7 @@ export interface MacOptions {
   readonly user: string
   readonly password: string
   readonly share: string
-  /** The machine's, 16 bytes. Default: a new machine. */
+  /** 16 bytes. Default: a new one, as for every mount of a Mac; `reconnect` keeps it. */
   readonly clientGuid?: Buffer
   /** Another way than TCP to the server. */
   readonly transport?: () => Promise<MacTransport>
@@ -164,7 +164,6 @@ export class MacClient {
         access: handle.access,
         share: handle.share,
         contexts: asked,
-        options: CreateOption.NON_DIRECTORY,
       }),
     )
     const created = requests.parseCreate(answer, asked)
@@ -192,12 +191,14 @@ export class MacClient {
       options.durable === false || directory
         ? [contexts.empty('MxAc')]
         : [
+            ...(disposition === Disposition.OPEN ? [] : [contexts.empty('QFid')]),
+            contexts.empty('MxAc'),
             contexts.durable(createGuid, this.options.durableTimeout ?? DURABLE_MILLISECONDS),
             contexts.lease(lease.key, LEASE.R | LEASE.H | (writes ? LEASE.W : 0)),
           ]
     const request = requests.create({
       ...{ path, access, share, disposition, contexts: asked },
-      options: directory ? CreateOption.DIRECTORY : CreateOption.NON_DIRECTORY,
+      options: directory ? CreateOption.DIRECTORY : 0,
       attributes: directory ? 0x10 : 0x80,
     })
     const created = requests.parseCreate(await this.request(`the CREATE of ${path}`, request), asked)
@@ -278,7 +279,7 @@ export class MacClient {
   ): Promise<void> {
     const lease = this.#leaseOf(path)
     const asked = [contexts.empty('MxAc'), ...(directory ? [] : [contexts.lease(lease.key, lease.state)])]
-    const options = directory ? CreateOption.DIRECTORY : CreateOption.NON_DIRECTORY
+    const options = directory ? CreateOption.DIRECTORY : 0
     const open = requests.create({ path, access: requests.DELETE_ACCESS, share, options, contexts: asked })
     const [opened] = await this.all(what, [open, change, requests.close()])
     if (opened !== undefined) requests.parseCreate(opened, asked)

@@ -7,6 +7,8 @@ import { type Context, type ContextAnswers, encodeContexts, parseContexts } from
 /** In place of a handle within a compound. */
 export const RELATED: Buffer = Buffer.alloc(16, 0xff)
 const NAME_OFFSET = 120
+const UNLOCK = 4
+const FAIL_IMMEDIATELY = 0x10
 const HEADER_BYTES = 64
 /** smbfs: SMB2_IMPERSONATION_IMPERSONATION */
 const IMPERSONATION = 2
@@ -37,7 +39,7 @@ export const DELETE_ACCESS = Access.DELETE | QUERY
 
 export const Disposition = { OPEN: 1, CREATE: 2, OPEN_IF: 3, OVERWRITE: 4, OVERWRITE_IF: 5 } as const
 export const Share = { READ: 1, WRITE: 2, DELETE: 4, ALL: 7 } as const
-export const CreateOption = { DIRECTORY: 0x1, NON_DIRECTORY: 0x40, OPEN_REPARSE_POINT: 0x20_0000 } as const
+export const CreateOption = { DIRECTORY: 0x1 } as const
 export const FileClass = {
   BASIC: 4,
   INTERNAL: 6,
@@ -251,7 +253,7 @@ export function lock(fileId: Buffer, flags: number): MacRequest {
   body.writeUInt16LE(1, 2)
   fileId.copy(body, 8)
   body.writeBigUInt64LE(0x7fff_ffff_ffff_ffffn, 32)
-  body.writeUInt32LE(flags | 0x10, 40)
+  body.writeUInt32LE(flags === UNLOCK ? flags : flags | FAIL_IMMEDIATELY, 40)
   return { command: Smb.LOCK, body }
 }
 
@@ -287,4 +289,18 @@ export function acknowledgeLease(leaseKey: Buffer, state: number): MacRequest {
   leaseKey.copy(body, 8)
   body.writeUInt32LE(state, 24)
   return { command: Smb.OPLOCK_BREAK, body }
+}
+
+/** A self-relative security descriptor with a DACL without entries, as recent macOS sends it (fruit.md 2). */
+export function setEmptyDacl(): MacRequest {
+  const data = Buffer.alloc(28)
+  data[0] = 1
+  data.writeUInt16LE(0x8004, 2)
+  data.writeUInt32LE(20, 16)
+  data[20] = 2
+  data.writeUInt16LE(8, 22)
+  const request = setInfo(0, data)
+  request.body[2] = 3
+  request.body.writeUInt32LE(4, 12)
+  return request
 }

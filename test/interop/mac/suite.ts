@@ -1,14 +1,29 @@
 /** The suite `mac`: a scripted Mac against the running server; each check is named after the point of macos.md that it holds. */
 
 import { join } from 'node:path'
-import { alice, makeAccounts, makeShareDirectory } from '../environment.ts'
-import { expect, type Report } from '../report.ts'
+import { alice, isPrivate, makeAccounts, makeShareDirectory, mountImage } from '../environment.ts'
+import { needs } from '../needs.ts'
+import type { Report } from '../report.ts'
 import { against, startServer } from '../server.ts'
-import { lastLines, type Server } from '../server-process.ts'
+import { lastLines, type Server, type Share } from '../server-process.ts'
 import type { Suite } from '../suite.ts'
-import { Disposition, MacClient } from './client.ts'
+import { MacClient } from './client.ts'
+import { files, fullDisk } from './files.ts'
+import { backup, gate } from './gate.ts'
+import { links } from './links.ts'
+import { mounting } from './mounting.ts'
+import type { Scene } from './scene.ts'
 
 const shareName = 'backups'
+const SMALL_BYTES = 320 << 20
+const groups: readonly (readonly [string, (scene: Scene) => Promise<void>])[] = [
+  ['mount', mounting],
+  ['gate', gate],
+  ['backup', backup],
+  ['link', links],
+  ['files', files],
+  ['full disk', fullDisk],
+]
 
 export const macSuite: Suite = {
   name: 'mac',
@@ -16,6 +31,23 @@ export const macSuite: Suite = {
   needs: [],
   limitSeconds: 90,
   run: mac,
+}
+
+const share = (name: string, path: string): Share => ({
+  ...{ name, path, valid_users: [alice.name], time_machine: true },
+})
+
+/** A share's folder on an XFS of the smallest size that there is. */
+async function smallDisk(
+  directory: string,
+  owner: Awaited<ReturnType<typeof makeAccounts>>,
+): Promise<Scene['small']> {
+  if (!isPrivate || !needs.xfs.present()) return undefined
+  const disk = join(directory, 'small')
+  await mountImage('xfs', SMALL_BYTES, disk)
+  const path = join(disk, 'share')
+  await makeShareDirectory(path, owner)
+  return { share: 'small', path }
 }
 
 async function mac(report: Report, directory: string): Promise<void> {
@@ -26,33 +58,28 @@ async function mac(report: Report, directory: string): Promise<void> {
   const owner = await makeAccounts(directory)
   const path = join(directory, shareName)
   await makeShareDirectory(path, owner)
+  const small = await smallDisk(directory, owner)
   let server: Server | undefined
   await report.check('the server starts', async () => {
     server = await startServer({
       directory: join(directory, 'server'),
       accounts: [alice],
-      shares: [{ name: shareName, path, valid_users: [alice.name], time_machine: true }],
+      shares: [share(shareName, path), ...(small === undefined ? [] : [share(small.share, small.path)])],
       smb: { signing: 'required' },
     })
   })
   if (server === undefined) return
   const running: Server = server
-  await report.check('a Mac mounts, writes, syncs, renames, reads', async () => {
-    const client = await MacClient.connect({
-      ...{ host: '127.0.0.1', port: running.port, share: shareName },
-      ...{ user: alice.name, password: alice.password },
-    })
-    const file = await client.create('file', Disposition.CREATE)
-    const data = Buffer.alloc(1 << 20, 7)
-    await Promise.all([0, 1, 2, 3].map((index) => client.write(file, index << 20, data)))
-    await client.fullSync(file)
-    expect((await client.read(file, 3 << 20, 1 << 20)).equals(data), 'other data')
-    expect(file.timeout === 30_000, `${file.timeout}`)
-    client.cut()
-    const again = await client.reconnect()
-    expect((await again.read(file, 0, 1 << 20)).equals(data), 'other data after the reconnect')
-    await again.disconnect()
-  })
+  const scene: Scene = {
+    ...{ report, server: running, path, small },
+    mount: (differs = {}) =>
+      MacClient.connect({
+        ...{ host: '127.0.0.1', port: running.port, share: shareName },
+        ...{ user: alice.name, password: alice.password },
+        ...differs,
+      }),
+  }
+  for (const [name, run] of groups) await report.group(name, () => run(scene))
   await report.check('the server stops at SIGTERM', () => running.stop())
   if (report.failed > 0) report.note(`the server's log ends with:\n${lastLines(await running.log())}`)
 }
