@@ -198,14 +198,34 @@ async function notifications({ report }: Scene, client: MacClient): Promise<void
 
 /** fruit.md 2: the table of bug 15926. */
 async function semantics({ report, path }: Scene, client: MacClient): Promise<void> {
-  await report.check('fruit 2: a file that is open is deleted, and its handle lives on', async () => {
-    const file = await client.create('folder/unlinked', Disposition.CREATE)
-    await client.write(file, 0, Buffer.from('alive'))
-    await client.remove('folder/unlinked')
-    await refused(Status.OBJECT_NAME_NOT_FOUND, 'an open of the old name', client.open('folder/unlinked'))
-    same((await client.read(file, 0, 5)).toString(), 'alive', 'what the handle reads')
-    await client.close(file)
-  })
+  await report.check(
+    '11: an open file is unlinked by way of .smbdelete, and its handle lives on',
+    async () => {
+      const file = await client.create('folder/unlinked', Disposition.CREATE)
+      await client.write(file, 0, Buffer.from('alive'))
+      await client.rename('folder/unlinked', 'folder/.smbdeleteAAA00014.4')
+      await refused(Status.OBJECT_NAME_NOT_FOUND, 'an open of the old name', client.open('folder/unlinked'))
+      same((await client.read(file, 0, 5)).toString(), 'alive', 'what the handle reads')
+      await client.close(file)
+      await client.remove('folder/.smbdeleteAAA00014.4')
+    },
+  )
+  await report.check(
+    'fruit 2: a file with open handles loses its name at once when another deletes it',
+    async () => {
+      const file = await client.create('folder/deleted', Disposition.CREATE)
+      await client.write(file, 0, Buffer.from('alive'))
+      const open = requests.create({ path: 'folder/deleted', access: requests.DELETE_ACCESS })
+      await client.all('the deletion', [open, requests.disposition(), requests.close()])
+      await refused(
+        Status.OBJECT_NAME_NOT_FOUND,
+        'an open of its name',
+        client.open('folder/deleted', { durable: false }),
+      )
+      same((await client.read(file, 0, 5)).toString(), 'alive', 'what the handle reads')
+      await client.close(file)
+    },
+  )
   await report.check('fruit 2: an empty AFP_Resource is none', async () => {
     await put(client, 'folder/plain:AFP_Resource', Buffer.alloc(0)).catch(() => undefined)
     const opened = client.open('folder/plain:AFP_Resource', { durable: false })
