@@ -28,11 +28,14 @@ interface BreakUnderWay {
 /** Breaks by what is being broken. */
 export class BreakWaits<Broken> {
   readonly #environment: Environment
-  readonly #expired: (broken: Broken) => void
+  readonly #expired: (broken: Broken) => 'ended' | 'awaited'
   readonly #underWay = new Map<Broken, BreakUnderWay>()
 
-  /** @param expired is called when an acknowledgment has not come in time, before those who wait go on */
-  constructor(environment: Environment, expired: (broken: Broken) => void) {
+  /**
+   * @param expired is called when an acknowledgment has not come in time, before those who wait go on; 'awaited': they
+   * do not yet, since something else is about to end the break
+   */
+  constructor(environment: Environment, expired: (broken: Broken) => 'ended' | 'awaited') {
     this.#environment = environment
     this.#expired = expired
   }
@@ -40,8 +43,8 @@ export class BreakWaits<Broken> {
   /** An acknowledgment is awaited from now on, or another one. */
   begin(broken: Broken): void {
     const expire = (): void => {
-      this.#expired(broken)
-      this.end(broken)
+      if (this.#expired(broken) === 'ended') this.end(broken)
+      else this.begin(broken)
     }
     const stopTimer = this.#environment.after(OPLOCK_BREAK_TIMEOUT_MILLISECONDS, expire)
     const known = this.#underWay.get(broken)

@@ -15,7 +15,7 @@ import type { Environment } from '../../transport/engine.ts'
 import { OplockLevel as WireLevel } from '../messages/create.ts'
 import { type LeaseContext, LeaseState } from '../messages/create-context-lease.ts'
 import { LEASE_BREAK_ACK_REQUIRED, type LeaseBreakNotification } from '../messages/lease-break.ts'
-import { type BreakWait, BreakWaits } from './break-waits.ts'
+import { type BreakWait, BreakWaits, OPLOCK_BREAK_TIMEOUT_MILLISECONDS } from './break-waits.ts'
 import type { Connection } from './connection.ts'
 import { Lease, type LeaseTables } from './lease.ts'
 import type { Open, SharedFile } from './open.ts'
@@ -62,6 +62,9 @@ export class OplockBreaks {
   readonly #holders = new Map<Oplock<SharedFile>, Holder>()
   readonly #holderOf = new Map<SharedFile, Holder>()
   readonly #waits: BreakWaits<Oplock<SharedFile>>
+  readonly #environment: Environment
+  /** Connections that were ended because nobody is there. */
+  readonly #hungUp = new WeakSet<Connection>()
 
   constructor(
     rules: Oplocks<SharedFile>,
@@ -72,7 +75,8 @@ export class OplockBreaks {
     this.#rules = rules
     this.#leaseTables = leaseTables
     this.#notify = notify
-    this.#waits = new BreakWaits(environment, (oplock) => rules.expire(oplock))
+    this.#waits = new BreakWaits(environment, (oplock) => this.#expire(oplock))
+    this.#environment = environment
   }
 
   /**
@@ -287,6 +291,28 @@ export class OplockBreaks {
       const holder = this.#holders.get(oplock)
       if (holder?.sent?.connection === connection) this.#send(holder, holder.sent.notification)
     }
+  }
+
+  #expire(oplock: Oplock<SharedFile>): 'ended' | 'awaited' {
+    const holder = this.#holders.get(oplock)
+    const connection = holder?.sent?.connection
+    if (holder !== undefined && connection !== undefined && this.#isDead(holder, connection)) {
+      this.#hungUp.add(connection)
+      connection.disconnect('a Mac has neither answered a break nor sent any other request')
+      return 'awaited'
+    }
+    this.#rules.expire(oplock)
+    return 'ended'
+  }
+
+  /**
+   * A Mac answers breaks at once. One that has sent nothing at all is gone, though TCP has not told; its next mount must
+   * not find its own files in use. Its opens are then absent ones, which nobody waits for.
+   */
+  #isDead({ opens }: Holder, connection: Connection): boolean {
+    if (!connection.negotiatedAapl || connection.closed || this.#hungUp.has(connection)) return false
+    const since = this.#environment.now() - OPLOCK_BREAK_TIMEOUT_MILLISECONDS
+    return [...opens].every(({ session }) => session !== undefined && session.idleTime <= since)
   }
 
   /** Tells the holders, and waits for those that have to answer. */

@@ -27,12 +27,15 @@ function linkTo({ engine }: SimServer, noticed: boolean): MacTransport {
     destroy() {
       if (cut) return
       cut = true
-      if (noticed) connection?.closed()
+      if (noticed) setImmediate(() => connection?.closed())
       transport.onEnd('cut')
     },
   }
   const connection = engine.connect(peer, (effect) => {
-    if (effect.kind === 'disconnect') transport.destroy()
+    if (effect.kind === 'disconnect') {
+      setImmediate(() => connection?.closed())
+      transport.destroy()
+    }
     if (effect.kind !== 'send') return
     const frame = Buffer.concat(effect.chunks)
     effect.release?.()
@@ -121,4 +124,18 @@ t.test('a link that is idle for an hour is of use', async (t) => {
   await allRead(t, client, handles)
   t.ok((await sizeOf(client))[0] > 0n)
   await client.disconnect()
+})
+
+t.test('a Mac mounts anew while the server has not heard that its old link is dead', async (t) => {
+  const sim = createSimServer()
+  const before = await mount(sim, false)
+  await openAll(before)
+  before.cut()
+  const after = await mount(sim)
+  const opened = after.open('lock', { share: 0 }).catch((error: unknown) => error)
+  await sim.environment.advance(36 * SECOND)
+  const result = await opened
+  t.notOk(result instanceof Error, 'the old link is given up when its break is not answered')
+  t.ok(before.connection.ended !== undefined)
+  await after.disconnect()
 })
