@@ -8,6 +8,7 @@ import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
 import { AbsentOpens } from '../../protocols/smb2/state/durable-handle.ts'
 import { DurableJournal } from '../../protocols/smb2/state/durable-journal.ts'
 import type { DurableStore } from '../../protocols/smb2/state/durable-store.ts'
+import { KnownPaths } from '../../protocols/smb2/state/known-paths.ts'
 import { LeaseTables } from '../../protocols/smb2/state/lease.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { OplockBreaks } from '../../protocols/smb2/state/oplock-breaks.ts'
@@ -107,6 +108,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     absentOpens: new AbsentOpens(),
     durables: new DurableJournal(options.durableStore, environment),
     replays: new ReplayCache(),
+    knownPaths: new KnownPaths(),
     nodes: new NodeTable([oplocks]),
     oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),
     leaseTables,

@@ -32,6 +32,8 @@ export interface MacViewer {
   readonly shareAccess: number
   /** Stored with the directory that is listed. */
   readonly parentDescriptor: Buffer | undefined
+  /** The Mac has seen this entry: it may ask for it by its id. */
+  readonly meets: (entry: DirectoryEntry) => void
   /** What was found so far of entries without a descriptor: storage gives entries of the same rights the same object. */
   readonly known: Map<Permissions, number>
 }

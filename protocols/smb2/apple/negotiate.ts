@@ -9,22 +9,27 @@ import {
 } from '../messages/create-context-aapl.ts'
 import { type CreateContext, CreateContextName } from '../messages/create-contexts.ts'
 import type { Connection } from '../state/connection.ts'
-import type { ServerSettings } from '../state/server.ts'
+import type { ServerSettings, Share } from '../state/server.ts'
 
 /** Left out: HIFI, which is for shares that are disk images. */
 const SERVER_CAPABILITIES = AaplCapability.OSX_COPYFILE | AaplCapability.UNIX_BASED | AaplCapability.NFS_ACE
 
 /**
  * FULL_SYNC on every share: a full sync is what FLUSH does here in any case, and without the capability programs on the
- * Mac are told that there is none. CASE_SENSITIVE nowhere: names are found whatever their case. RESOLVE_ID nowhere:
- * storage cannot tell the path of a file that is not open.
+ * Mac are told that there is none. CASE_SENSITIVE nowhere: names are found whatever their case.
  */
 const VOLUME_CAPABILITIES = AaplVolumeCapability.FULL_SYNC
+
+/** Without ids that mean something there is nothing to resolve. */
+function volumeCapabilities({ zeroFileId }: Pick<Share, 'zeroFileId'>): number {
+  return VOLUME_CAPABILITIES | (zeroFileId ? 0 : AaplVolumeCapability.RESOLVE_ID)
+}
 
 /** The client is a Mac from now on. @returns the answer, with what was asked for and no more */
 export function negotiateAapl(
   connection: Connection,
   { model }: Pick<ServerSettings, 'model'>,
+  share: Pick<Share, 'zeroFileId'>,
   { queryBitmap, clientCapabilities }: AaplServerQuery,
 ): CreateContext {
   const clientBits = Number(clientCapabilities & 0xffff_ffffn)
@@ -39,7 +44,7 @@ export function negotiateAapl(
   const asks = (bit: number): boolean => (queryBitmap & BigInt(bit)) !== 0n
   const data = encodeAaplServerReply({
     ...(asks(AaplQuery.SERVER_CAPABILITIES) && { serverCapabilities: SERVER_CAPABILITIES | readDirAttr }),
-    ...(asks(AaplQuery.VOLUME_CAPABILITIES) && { volumeCapabilities: VOLUME_CAPABILITIES }),
+    ...(asks(AaplQuery.VOLUME_CAPABILITIES) && { volumeCapabilities: volumeCapabilities(share) }),
     ...(asks(AaplQuery.MODEL_INFO) && { model }),
   })
   return { name: CreateContextName.AAPL, data }

@@ -127,16 +127,21 @@ function readableBy(token: Token): Filter {
 
 /** Apple's readdirattr: as whom the Mac's user sees the entries. */
 function viewerOf(
-  { server, connection, treeConnect }: CommandContext,
+  { server, connection, treeConnect, open }: CommandContext,
   { descriptor }: Enumeration,
 ): MacViewer {
   let token: Token | undefined
+  const folder = open.pathName === '' ? '' : `${open.pathName.replaceAll('\\', '/')}/`
   return {
     listing: connection.aapl,
     token: () => (token ??= tokenOf(server, treeConnect.admission)),
     shareAccess: treeConnect.maximalAccess,
     parentDescriptor: descriptor,
     known: new Map(),
+    meets({ name, stat }) {
+      if (name === '.' || name === '..' || open.share.fileSystem === undefined) return
+      server.knownPaths.note(open.share.fileSystem, stat.fileId, folder + name)
+    },
   }
 }
 
@@ -166,6 +171,7 @@ async function fill(
       const stat = server.nodes.shown(entry.stat, now)
       const plain = listEntryOf(entry, stat, share, connection)
       const listed = mac === undefined ? plain : macEntryOf(plain, entry, stat, mac)
+      mac?.meets(entry)
       if (!writer.add(posix ? { ...listed, posix: posixFactsOf(stat) } : listed)) return true
       enumeration.next++
       if (single) return false

@@ -59,6 +59,9 @@ export interface AaplServerReply {
 }
 
 const QUERY_BYTES = 24
+const RESOLVE_ID_BYTES = 16
+/** Command, Reserved, status, length: before the path. */
+const RESOLVE_ID_REPLY_BYTES = 16
 const RESERVED_BYTES = 4
 /** Command, Reserved, bitmap, two capabilities, pad, length: before the model. */
 const REPLY_BYTES = 40
@@ -71,6 +74,27 @@ export function decodeAaplServerQuery(data: Buffer): AaplServerQuery | undefined
   const reader = contextReader(data, QUERY_BYTES)
   reader.skip(4 + RESERVED_BYTES)
   return { queryBitmap: reader.u64(), clientCapabilities: reader.u64() }
+}
+
+/** @returns the file id of a RESOLVE_ID; undefined when the context has another command. @throws DecodeError when it is shorter */
+export function decodeAaplResolveId(data: Buffer): bigint | undefined {
+  if (new Reader(data).u32() !== AaplCommand.RESOLVE_ID) return undefined
+  const reader = contextReader(data, RESOLVE_ID_BYTES)
+  reader.skip(4 + RESERVED_BYTES)
+  return reader.u64()
+}
+
+/** The answer to a RESOLVE_ID. */
+export interface AaplResolveIdReply {
+  readonly ntStatus: number
+  /** From the share's root, with backslashes; '' when there is none. */
+  readonly path: string
+}
+
+export function encodeAaplResolveIdReply({ ntStatus, path }: AaplResolveIdReply): Buffer {
+  const name = Buffer.from(path, 'utf16le')
+  const writer = new Writer(RESOLVE_ID_REPLY_BYTES + name.length).u32(AaplCommand.RESOLVE_ID)
+  return writer.zeros(RESERVED_BYTES).u32(ntStatus).u32(name.length).bytes(name).finish()
 }
 
 export function encodeAaplServerQuery(m: AaplServerQuery): Buffer {

@@ -10,6 +10,7 @@ import type { ChangeBus } from './change-bus.ts'
 import type { Connection } from './connection.ts'
 import type { AbsentOpens } from './durable-handle.ts'
 import type { DurableJournal } from './durable-journal.ts'
+import type { KnownPaths } from './known-paths.ts'
 import type { LeaseLimits, LeaseTables } from './lease.ts'
 import type { Open, SharedFile } from './open.ts'
 import type { OplockBreaks } from './oplock-breaks.ts'
@@ -224,6 +225,8 @@ export interface Server {
   readonly leaseTables: LeaseTables
   /** Volume.TunnelCacheList of all shares. */
   readonly tunnel: TunnelCache
+  /** Of files that Macs have met (ours). */
+  readonly knownPaths: KnownPaths
   /** Brings changes to those who watch directories. */
   readonly changes: ChangeBus
   /** Server.ConnectionList */

@@ -25,9 +25,9 @@ const { SUCCESS, OBJECT_NAME_NOT_FOUND, DELETE_PENDING, ACCESS_DENIED } = Status
 const { OPEN, OPEN_IF } = CreateDisposition
 const { DIRECTORY_FILE, DELETE_ON_CLOSE } = CreateOption
 
-/** READ_DIR_ATTR_V2, NFS_ACE, UNIX_BASED, OSX_COPYFILE; FULL_SYNC; 4 bytes of padding, 32 bytes of model. */
+/** READ_DIR_ATTR_V2, NFS_ACE, UNIX_BASED, OSX_COPYFILE; FULL_SYNC, RESOLVE_ID; 4 bytes of padding, 32 bytes of model. */
 const AAPL_REPLY = Buffer.concat([
-  Buffer.from('0100000000000000' + '0700000000000000' + '1e00000000000000' + '0400000000000000', 'hex'),
+  Buffer.from('0100000000000000' + '0700000000000000' + '1e00000000000000' + '0500000000000000', 'hex'),
   Buffer.from('0000000020000000', 'hex'),
   Buffer.from('TimeCapsule8,119', 'utf16le'),
 ])
@@ -35,7 +35,7 @@ t.test('the create context', async (t) => {
   t.same(encodeAaplServerQuery({ queryBitmap: 7n, clientCapabilities: 0x3fn }), AAPL_QUERY)
   t.same(decodeAaplServerReply(AAPL_REPLY), {
     serverCapabilities: 0x1e,
-    volumeCapabilities: 0x04,
+    volumeCapabilities: 0x05,
     model: 'TimeCapsule8,119',
   })
   t.throws(() => decodeAaplServerReply(Buffer.concat([AAPL_REPLY, Buffer.alloc(4)])), DecodeError)
@@ -67,7 +67,8 @@ scene('AAPL is answered when it is asked for, and only then', async (t, { sim, a
   t.same(first, { serverCapabilities: 0x0f }, 'a client without the second version gets the first')
   const resolve = Buffer.from('0200000000000000' + '0700000000000000', 'hex')
   const fifth = await anna.create({ ...ROOT, createContexts: [{ name: 'AAPL', data: resolve }] })
-  t.same(fifth.response?.createContexts, [], 'ids are not resolved, as the volume says')
+  const answer = '0200000000000000' + '340000c0' + '00000000'
+  t.same(fifth.response?.createContexts[0]?.data, Buffer.from(answer, 'hex'), 'no file of such an id was met')
   const short = await anna.create({
     ...ROOT,
     createContexts: [{ name: 'AAPL', data: AAPL_QUERY.subarray(0, 20) }],

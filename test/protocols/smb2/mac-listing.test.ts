@@ -3,7 +3,8 @@
 import { FileAccess } from '../../../protocols/smb2/fscc/access.ts'
 import { CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
 import { encodeAaplServerQuery } from '../../../protocols/smb2/messages/create-context-aapl.ts'
-import { AFP_INFO, mountMac } from '../../sim/mac.ts'
+import { Status } from '../../../protocols/smb2/status.ts'
+import { AFP_INFO, mountMac, ROOT } from '../../sim/mac.ts'
 import { make, scene } from '../../sim/scene.ts'
 import type { SimClient } from '../../sim/smb2-client.ts'
 
@@ -57,6 +58,36 @@ scene('a listing as a Mac reads it', async (t, { sim, anna }) => {
   const plain = await entriesFor(anna)
   t.equal(plain('plain').readUInt32LE(64), 0, 'others see sizes of EAs')
   t.equal(plain('plain').readUInt16LE(94), 0)
+})
+
+/** command 2, reserved, file id. */
+async function resolve(mac: SimClient, fileId: bigint): Promise<readonly [status: number, path: string]> {
+  const data = Buffer.from('02000000000000000000000000000000', 'hex')
+  data.writeBigUInt64LE(fileId, 8)
+  const { response, fileId: root } = await mac.create({ ...ROOT, createContexts: [{ name: 'AAPL', data }] })
+  await mac.close(root)
+  const reply = response?.createContexts[0]?.data ?? Buffer.alloc(16)
+  if (reply.readUInt32LE(12) !== reply.length - 16) throw new Error('the length is not that of the path')
+  return [reply.readUInt32LE(8), reply.toString('utf16le', 16)]
+}
+
+scene('a Mac asks where a file is by its id', async (t, { sim, anna }) => {
+  const mac = await mountMac(sim)
+  await make(anna, 'd', DIRECTORY_FILE)
+  await make(anna, 'd\\sub', DIRECTORY_FILE)
+  await make(anna, 'd\\sub\\Name')
+  t.same((await resolve(mac, 12_345_678n))[0], Status.OBJECT_NAME_NOT_FOUND)
+  const { fileId } = await mac.create({ name: 'd\\sub', createOptions: DIRECTORY_FILE })
+  const { output, names } = await mac.list(fileId)
+  await mac.close(fileId)
+  t.same(names, ['.', '..', 'Name'])
+  const last = output.subarray(output.readUInt32LE(0)).subarray(output.readUInt32LE(output.readUInt32LE(0)))
+  const id = last.readBigUInt64LE(96)
+  t.same(await resolve(mac, id), [Status.SUCCESS, 'd\\sub\\Name'])
+  const doomed = await anna.create({ name: 'd\\sub\\Name', createOptions: CreateOption.DELETE_ON_CLOSE })
+  await anna.close(doomed.fileId)
+  await make(anna, 'd\\sub\\Name')
+  t.same(await resolve(mac, id), [Status.OBJECT_NAME_NOT_FOUND, ''], 'another file has its name now')
 })
 
 /** Requests of a whole listing, in Macs' buffers. */

@@ -4,7 +4,11 @@ import type { FileStat } from '../../../../storage/file-system.ts'
 import { negotiateAapl } from '../../apple/negotiate.ts'
 import type { CommandContext } from '../../context.ts'
 import { decodeFullEaList, type FullEa } from '../../fscc/ea.ts'
-import { type AaplServerQuery, decodeAaplServerQuery } from '../../messages/create-context-aapl.ts'
+import {
+  type AaplServerQuery,
+  decodeAaplResolveId,
+  decodeAaplServerQuery,
+} from '../../messages/create-context-aapl.ts'
 import {
   decodeAllocationSize,
   decodeTimewarpToken,
@@ -45,6 +49,8 @@ export interface RequestedContexts {
   readonly posix: { readonly mode: number | undefined } | undefined
   /** AAPL, when it asks what the server can do. */
   readonly aapl: AaplServerQuery | undefined
+  /** AAPL, when it asks for the path of this file id. */
+  readonly resolvesId: bigint | undefined
 }
 
 /**
@@ -73,6 +79,7 @@ export function readContexts(
     timewarp: timewarp === undefined ? undefined : decodeTimewarpToken(timewarp),
     posix: posix === undefined ? undefined : { mode: decodePosixCreateRequest(posix) },
     aapl: aapl === undefined ? undefined : decodeAaplServerQuery(aapl),
+    resolvesId: aapl === undefined ? undefined : decodeAaplResolveId(aapl),
   }
 }
 
@@ -80,6 +87,8 @@ export function readContexts(
 export interface Answers extends RequestedContexts {
   readonly grantedLease: LeaseContext | undefined
   readonly grantedDurable: DurableHandle | undefined
+  /** The answer to `resolvesId`. */
+  readonly resolvedId?: CreateContext | undefined
 }
 
 /** The contexts of the response: only what was asked for, since Macs take others for an error. */
@@ -91,8 +100,9 @@ export function answerContexts(
 ): CreateContext[] {
   const answers: CreateContext[] = []
   if (requested.aapl !== undefined) {
-    answers.push(negotiateAapl(connection, server.settings, requested.aapl))
+    answers.push(negotiateAapl(connection, server.settings, treeConnect.share, requested.aapl))
   }
+  if (requested.resolvedId !== undefined) answers.push(requested.resolvedId)
   if (requested.wantsMaximalAccess) {
     const data = encodeQueryMaximalAccessResponse({ queryStatus: Status.SUCCESS, maximalAccess })
     answers.push({ name: CreateContextName.MAXIMAL_ACCESS, data })

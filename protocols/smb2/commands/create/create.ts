@@ -1,5 +1,6 @@
 /** MS-SMB2 3.3.5.9: receiving a CREATE Request. */
 
+import { resolveId } from '../../apple/resolve-id.ts'
 import { type CommandContext, command } from '../../context.ts'
 import { mapGenericAccess } from '../../fscc/access.ts'
 import { CreateAction, CreateOption } from '../../fscc/create-options.ts'
@@ -154,7 +155,13 @@ async function complete(
     grantDurable(context, open, contexts.durable)
     context.open = open
     const { createAction } = opened
-    const answers = { ...contexts, grantedLease: granted.lease, grantedDurable: open.durable }
+    const answers = {
+      ...contexts,
+      grantedLease: granted.lease,
+      grantedDurable: open.durable,
+      resolvedId:
+        contexts.resolvesId === undefined ? undefined : await resolveId(context, contexts.resolvesId),
+    }
     return ok(responseTo(context, open, { ...granted, createAction, contexts: answers }))
   } catch (error) {
     await closeOpen(context.server, open)

@@ -24,6 +24,10 @@ export function responseTo(
   { stat, oplockLevel, createAction, contexts }: Told,
 ): CreateResponse {
   const { connection, server, treeConnect } = context
+  const { fileSystem } = treeConnect.share
+  if (connection.negotiatedAapl && fileSystem !== undefined && open.file.stream === '') {
+    server.knownPaths.note(fileSystem, stat.fileId, open.pathName.replaceAll('\\', '/'))
+  }
   const shown = open.file.node.node.times.shown(stat, server.environment.now())
   const isLink = reparseTagOf(stat) !== 0 && connection.dialect >= Dialect.SMB_3_0
   return {
