@@ -220,7 +220,7 @@ scene('security descriptors', async (t, { sim, anna }) => {
   const { identities, self } = sim.server
   const descriptor = decodeSecurityDescriptor(whole.output)
   t.equal(descriptor.owner, identities.userSid(self.uid))
-  t.equal(descriptor.dacl?.aces.length, 3, 'owner, group and everyone')
+  t.equal(descriptor.dacl?.aces.length, 4, 'owner, group, everyone and the system')
   t.same(await anna.queryInfo(fileId, ask(whole.output.length)), whole)
   const small = await anna.request(queryInfoRequest(ask(whole.output.length - 1)))
   t.equal(small.status, Status.BUFFER_TOO_SMALL)

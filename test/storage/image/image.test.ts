@@ -15,28 +15,6 @@ let count = 0
 const fresh = (): string => join(folder, `${++count}.img`)
 const writable = { readOnly: false } as const
 
-await blockDeviceContract(t, 'memory', async () => ({
-  disk: new MemoryDisk({ size: CONTRACT_DISK_BYTES }),
-  cleanup: async () => undefined,
-}))
-
-await blockDeviceContract(t, 'sparse file', async () => {
-  const disk = await openImage({ extents: [{ path: fresh(), size: CONTRACT_DISK_BYTES, ...writable }] })
-  return { disk, cleanup: () => disk.close() }
-})
-
-await blockDeviceContract(t, 'three files end to end', async () => {
-  const start = 1024 * 1024
-  const length = CONTRACT_DISK_BYTES / 4
-  const extents = [
-    { path: fresh(), size: length, start: 0, length, ...writable },
-    { path: fresh(), size: length + start, start, length, ...writable },
-    { path: fresh(), size: 2 * length, start: 0, length: 2 * length, ...writable },
-  ]
-  const disk = await openImage({ extents })
-  return { disk, cleanup: () => disk.close() }
-})
-
 /** A loop device on a file; undefined where this machine has none for us. */
 function loopDevice(file: string): string | undefined {
   try {
@@ -46,29 +24,54 @@ function loopDevice(file: string): string | undefined {
   }
 }
 
-const probe = fresh()
-await writeFile(probe, '')
-await truncate(probe, 1024 * 1024)
-const probed = process.getuid?.() === 0 ? loopDevice(probe) : undefined
-if (probed === undefined) t.pass('block devices: no loop device for us here')
-else {
-  execFileSync('losetup', ['--detach', probed])
-  await blockDeviceContract(t, 'block device', async () => {
-    const file = fresh()
-    await writeFile(file, '')
-    await truncate(file, CONTRACT_DISK_BYTES)
-    const device = loopDevice(file) as string
-    const disk = await openImage({ extents: [{ path: device, ...writable }] })
-    return {
-      disk,
-      knowsHoles: false,
-      cleanup: async () => {
-        await disk.close()
-        execFileSync('losetup', ['--detach', device])
-      },
-    }
+// In one test: between tests of their own nothing may be waited for.
+t.test('the contract', async (t) => {
+  await blockDeviceContract(t, 'memory', async () => ({
+    disk: new MemoryDisk({ size: CONTRACT_DISK_BYTES }),
+    cleanup: async () => undefined,
+  }))
+
+  await blockDeviceContract(t, 'sparse file', async () => {
+    const disk = await openImage({ extents: [{ path: fresh(), size: CONTRACT_DISK_BYTES, ...writable }] })
+    return { disk, cleanup: () => disk.close() }
   })
-}
+
+  await blockDeviceContract(t, 'three files end to end', async () => {
+    const start = 1024 * 1024
+    const length = CONTRACT_DISK_BYTES / 4
+    const extents = [
+      { path: fresh(), size: length, start: 0, length, ...writable },
+      { path: fresh(), size: length + start, start, length, ...writable },
+      { path: fresh(), size: 2 * length, start: 0, length: 2 * length, ...writable },
+    ]
+    const disk = await openImage({ extents })
+    return { disk, cleanup: () => disk.close() }
+  })
+
+  const probe = fresh()
+  await writeFile(probe, '')
+  await truncate(probe, 1024 * 1024)
+  const probed = process.getuid?.() === 0 ? loopDevice(probe) : undefined
+  if (probed === undefined) t.pass('block devices: no loop device for us here')
+  else {
+    execFileSync('losetup', ['--detach', probed])
+    await blockDeviceContract(t, 'block device', async () => {
+      const file = fresh()
+      await writeFile(file, '')
+      await truncate(file, CONTRACT_DISK_BYTES)
+      const device = loopDevice(file) as string
+      const disk = await openImage({ extents: [{ path: device, ...writable }] })
+      return {
+        disk,
+        knowsHoles: false,
+        cleanup: async () => {
+          await disk.close()
+          execFileSync('losetup', ['--detach', device])
+        },
+      }
+    })
+  }
+})
 
 t.test('a missing file is made sparse at its size, a shorter one grows, none shrinks', async (t) => {
   const path = fresh()
