@@ -14,6 +14,8 @@ import { TapReader } from './tap-reader.ts'
 const lintSeconds = 120
 const unitSeconds = 900
 const fuzzMinutes = 10
+/** How many of the suites that bear company run at a time. */
+const besideEachOther = 2
 
 const usage = `npm test -- [--strict] [STEP]
   without a step    lint, unit, interop
@@ -113,20 +115,27 @@ async function interop(selection: readonly string[]): Promise<void> {
     process.stderr.write(usage)
     process.exit(2)
   }
-  const isPrivate = privateNamespace()
-  for (const suite of chosen) {
+  const runnable = chosen.filter((suite) => {
     const lacking = missing(suite.needs)
-    if (lacking.length > 0) {
-      leftOut.push(`${suite.name} (${suite.about}): needs ${lacking.join(', ')}`)
-      continue
-    }
-    heading(`${suite.name}: ${suite.about}`)
+    if (lacking.length > 0) leftOut.push(`${suite.name} (${suite.about}): needs ${lacking.join(', ')}`)
+    return lacking.length === 0
+  })
+  const isPrivate = privateNamespace()
+  for (const suite of runnable.filter(({ bearsCompany }) => bearsCompany !== true)) {
     await interopSuite(suite, groups, isPrivate)
   }
+  const queue = runnable.filter(({ bearsCompany }) => bearsCompany === true)
+  const runNext = async (): Promise<void> => {
+    for (let suite = queue.shift(); suite !== undefined; suite = queue.shift()) {
+      await interopSuite(suite, groups, isPrivate)
+    }
+  }
+  await Promise.all(Array.from({ length: besideEachOther }, runNext))
 }
 
 /** Runs a suite in a process of its own, as root in a namespace of its own, with a directory that is removed afterwards. */
 async function interopSuite(suite: Suite, groups: readonly string[], isPrivate: boolean): Promise<void> {
+  heading(`${suite.name}: ${suite.about}`)
   const parent = process.env['POOLHOUSE_TEST_DIR'] ?? tmpdir()
   const directory = await mkdtemp(join(parent, `poolhouse-${suite.name}-`))
   // The clients act as accounts other than ours.
@@ -151,7 +160,8 @@ async function interopSuite(suite: Suite, groups: readonly string[], isPrivate: 
     if (passed !== undefined) {
       tally = { passed: Number(passed), failed: Number(failed) }
     }
-    say(line)
+    // Those that run beside each other tell their lines apart.
+    say(suite.bearsCompany && !line.includes(suite.name) ? `${suite.name}: ${line}` : line)
   })
   remove()
   process.removeListener('exit', remove)

@@ -28,6 +28,7 @@ export const kernelSuite: Suite = {
   name: 'kernel',
   about: "the Linux kernel's client in the lab's virtual machine",
   needs: [needs.qemu, needs.lab],
+  bearsCompany: true,
   limitSeconds: labSeconds + 60,
   run: (report, directory) => onGround(report, directory, (ground) => inLab(report, ground)),
 }

@@ -51,6 +51,7 @@ export const smbclientSuite: Suite = {
   name: 'smbclient',
   about: "Samba's smbclient: every dialect, signed and encrypted",
   needs: [needs.smbclient],
+  bearsCompany: true,
   limitSeconds: 1200,
   run: (report, directory) => onGround(report, directory, (ground) => allModes(report, ground)),
 }

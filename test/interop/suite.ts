@@ -17,6 +17,8 @@ export interface Suite {
   readonly needs: readonly Need[]
   /** Runs only when it is named: too long for every run. */
   readonly onDemand?: true
+  /** Nothing in it is a matter of time: it may run beside another such suite. */
+  readonly bearsCompany?: true
   /** The whole suite is stopped after this. */
   readonly limitSeconds: number
   /** Runs in a process of its own, as root in a namespace of its own. `directory` is empty and removed afterwards. */

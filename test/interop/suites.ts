@@ -1,4 +1,4 @@
-/** All interop suites, in the order in which they run: the quick ones first. */
+/** All interop suites. Those that want the machine for themselves run first, the quick ones before others; then those that bear company, the longest first. */
 
 import { crowdSuite } from './crowd.ts'
 import { discoverySuite } from './discovery.ts'
@@ -25,8 +25,8 @@ export const suites: readonly Suite[] = [
   rcloneSuite,
   impacketSuite,
   smbtortureSuite,
-  smbclientSuite,
-  zfsSuite,
   kernelSuite,
+  zfsSuite,
+  smbclientSuite,
   kernelWorkloadSuite,
 ]

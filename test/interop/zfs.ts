@@ -13,6 +13,7 @@ export const zfsSuite: Suite = {
   name: 'zfs',
   about: 'the server on a pool of OpenZFS, in the lab’s virtual machine',
   needs: [needs.qemu, needs.lab],
+  bearsCompany: true,
   limitSeconds: labSeconds + 60,
   run: zfs,
 }
