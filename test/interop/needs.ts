@@ -35,6 +35,7 @@ export const needs = {
   smbd: program('smbd', 'samba'),
   rclone: program('rclone'),
   xfs: program('mkfs.xfs', 'xfsprogs'),
+  xfsIo: program('xfs_io', 'xfsprogs'),
   btrfs: program('mkfs.btrfs', 'btrfs-progs'),
   qemu: program('qemu-system-x86_64', 'qemu-system-x86'),
   avahi: program('avahi-daemon'),

@@ -51,7 +51,9 @@ export interface Server {
 /** A Server that is a child process. `endsBySignal`: it may die of SIGTERM instead of handling it. */
 export function supervise(child: ChildProcess, port: number, logFile: string, endsBySignal = false): Server {
   const alive = () => child.exitCode === null && child.signalCode === null
-  process.on('exit', () => killGroup(child))
+  const kill = () => killGroup(child)
+  process.on('exit', kill)
+  child.once('exit', () => process.off('exit', kill))
   const log = () => readFile(logFile, 'utf8').catch(() => '')
   return {
     port,

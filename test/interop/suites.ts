@@ -8,6 +8,7 @@ import { kernelSuite } from './kernel.ts'
 import { kernelWorkloadSuite } from './kernel-workload.ts'
 import { macSuite } from './mac/suite.ts'
 import { namesSuite } from './names.ts'
+import { powerCutLongSuite, powerCutSuite } from './power-cut.ts'
 import { rcloneSuite } from './rclone.ts'
 import { restartSuite } from './restart.ts'
 import { smbclientSuite } from './smbclient.ts'
@@ -28,5 +29,7 @@ export const suites: readonly Suite[] = [
   kernelSuite,
   zfsSuite,
   smbclientSuite,
+  powerCutSuite,
   kernelWorkloadSuite,
+  powerCutLongSuite,
 ]

@@ -22,6 +22,14 @@ export interface Context {
 /** What a CREATE is answered with, after a Mac's checks. */
 export type ContextAnswers = ReadonlyMap<string, Buffer>
 
+/** kAAPL_RESOLVE_ID: where is the file of this id? */
+export function resolveId(fileId: bigint): Context {
+  const data = Buffer.alloc(16)
+  data.writeUInt32LE(2, 0)
+  data.writeBigUInt64LE(fileId, 8)
+  return { name: 'AAPL', data }
+}
+
 /** kAAPL_SERVER_QUERY: everything is asked for, every capability named. */
 export function aapl(): Context {
   const data = Buffer.alloc(24)

@@ -113,6 +113,18 @@ async function createContexts({ report }: Scene, client: MacClient): Promise<voi
     const asked = [{ name: 'DHnQ', data: Buffer.alloc(16) }, contexts.lease(randomBytes(16), 7)]
     expect((await open(asked)).has('DHnQ'), 'not granted')
   })
+  await report.check('4: RESOLVE_ID finds a file by its id', async () => {
+    const id = (await open([contexts.empty('QFid')])).get('QFid')?.readBigUInt64LE(0) ?? 0n
+    const asked = [contexts.resolveId(id)]
+    const root = requests.create({
+      ...{ path: '', access: requests.READ_ATTRIBUTES, disposition: requests.Disposition.OPEN, contexts: asked },
+    })
+    const first = await client.first('RESOLVE_ID', [root, requests.close()])
+    const answer = requests.parseCreate(first, asked).contexts.get('AAPL') ?? Buffer.alloc(16)
+    same(answer.readUInt32LE(0), 2, 'the command')
+    same(answer.readUInt32LE(8), 0, 'the status')
+    same(answer.toString('utf16le', 16, 16 + answer.readUInt32LE(12)), 'contexts', 'the path')
+  })
   await client.remove('contexts')
 }
 
@@ -132,7 +144,7 @@ async function extensions(
     const caps = aapl.volumeCapabilities
     expect((caps & Volume.FULL_SYNC) !== 0, '"does not support SMB FullFSync"')
     expect((caps & Volume.CASE_SENSITIVE) === 0, 'CASE_SENSITIVE')
-    expect((caps & Volume.RESOLVE_ID) === 0, 'RESOLVE_ID, which this script has no check for')
+    expect((caps & Volume.RESOLVE_ID) !== 0, 'no RESOLVE_ID: files are not found by their ids')
   })
   await report.check('6: not taken for an old macOS server, which has no deferred close', () => {
     const old = (answer.capabilities & Capability.DIRECTORY_LEASING) === 0
