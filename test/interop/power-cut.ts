@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Dice } from '../sim/world/dice.ts'
 import { makeAccounts } from './environment.ts'
 import { needs } from './needs.ts'
+import { BAND_BYTES } from './power-cut/content.ts'
 import { type Interruption, type Plan, Trial } from './power-cut/trial.ts'
 import { expect, type Report } from './report.ts'
 import { against } from './server.ts'
@@ -92,9 +93,11 @@ async function synced(report: Report, directory: string, plan: Plan, size: Size)
       // A second one would report the first one's losses again.
       if (!passed) return
     }
-    await report.check('the whole sparsebundle after the last power cut', async () =>
-      lossless(await trial.end()),
-    )
+    await report.check('the whole sparsebundle after the last power cut', async () => {
+      lossless(await trial.end())
+      const bytes = trial.ledger.bands.size * BAND_BYTES
+      expect(trial.lastVerifiedBytes === bytes, `${trial.lastVerifiedBytes} of ${bytes} bytes were compared`)
+    })
     const { ledger, verifiedBytes, lastVerifiedBytes, amidSyncs } = trial
     report.note(
       `${size.kills} kills, ${size.cuts + 1} power cuts, ${amidSyncs} of them amid a sync; ${ledger.syncs} full syncs, ` +

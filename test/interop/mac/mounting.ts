@@ -117,7 +117,7 @@ async function createContexts({ report }: Scene, client: MacClient): Promise<voi
     const id = (await open([contexts.empty('QFid')])).get('QFid')?.readBigUInt64LE(0) ?? 0n
     const asked = [contexts.resolveId(id)]
     const root = requests.create({
-      ...{ path: '', access: requests.READ_ATTRIBUTES, disposition: requests.Disposition.OPEN, contexts: asked },
+      ...{ path: '', access: requests.QUERY_ACCESS, disposition: requests.Disposition.OPEN, contexts: asked },
     })
     const first = await client.first('RESOLVE_ID', [root, requests.close()])
     const answer = requests.parseCreate(first, asked).contexts.get('AAPL') ?? Buffer.alloc(16)

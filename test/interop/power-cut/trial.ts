@@ -19,6 +19,8 @@ const shareName = 'backups'
 const SPARE_BYTES = 1 << 30
 /** An interruption comes so long after its share of the bytes, at most. */
 const MOST_LATE_MILLISECONDS = 200
+/** The server goes on for so long after a power cut, at most. */
+const MOST_ON_DEAD_DISK_MILLISECONDS = 200
 const PAUSE_MILLISECONDS = 5
 const GONE_SECONDS = 30
 
@@ -86,7 +88,11 @@ export class Trial {
     await Promise.race([failure, pause(this.#dice.below(MOST_LATE_MILLISECONDS))])
     interrupted = true
     if (writer.syncing > 0) this.amidSyncs += 1
-    if (kind === 'cut') await this.#disk.cutPower()
+    if (kind === 'cut') {
+      await this.#disk.cutPower()
+      // A server that took the disk's errors for success would acknowledge syncs now.
+      await pause(this.#dice.below(MOST_ON_DEAD_DISK_MILLISECONDS))
+    }
     await this.#kill()
     writer.stop()
     mac.cut()

@@ -70,9 +70,11 @@ export class Writer {
     return failures[0]
   }
 
-  /** Writes what is missing of the sparsebundle. @throws MacError, LinkLost */
+  /** Writes what is missing of the sparsebundle, and anew what is not synced. @throws MacError, LinkLost */
   async finish(): Promise<void> {
     for (let band = this.#next(); band !== undefined; band = this.#next()) await this.#newBand(band)
+    for (const band of this.#book.ledger.bands.values())
+      while (band.later.size > 0) await this.#newBand(band.number)
   }
 
   #next(): number | undefined {
