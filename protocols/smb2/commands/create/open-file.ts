@@ -265,7 +265,6 @@ function claimOrEnd(context: CommandContext, wanted: ClaimRequest): Claim | NtSt
   return endOrphans(context, conflictsWith(context.server, wanted)) ?? claim
 }
 
-/** After the wait all may be different, so a file that was there is opened anew; one that was made here stays. */
 /**
  * Clients' locks of the bytes by which netatalk knows of opens say the same as its own: whoever hands all locks to the kernel,
  * as Samba does, has it so.
@@ -289,6 +288,7 @@ function isHeldAsByNetatalk(
   return obstaclesTo(modes).some((offset) => locks.conflictsWithWrite(handle, 0, { offset, length: 1n }))
 }
 
+/** After the wait all may be different, so a file that was there is opened anew; one that was made here stays. */
 async function holdUp(
   context: CommandContext,
   plan: OpenPlan,
