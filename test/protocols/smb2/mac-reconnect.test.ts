@@ -61,7 +61,7 @@ async function mountMac(t: Test, sim: SimServer, options: MountOptions = {}): Pr
   })
   const reply = findCreateContext(root.response?.createContexts ?? [], 'AAPL')
   const volume = reply && decodeAaplServerReply(reply).volumeCapabilities
-  t.equal(volume, 4, 'AAPL is answered, with FULL_SYNC')
+  t.equal(volume, 5, 'AAPL is answered, with FULL_SYNC and RESOLVE_ID')
   await mac.close(root.fileId)
   return mac
 }
