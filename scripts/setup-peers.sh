@@ -12,7 +12,8 @@ SHARED=${POOLHOUSE_SHARED:-$PROJECT/../shared}
 # The clients, the control (smbd) that the benchmark also compares with, and file systems for smbtorture's shares.
 PACKAGES=(smbclient samba samba-testsuite samba-vfs-modules rclone python3-impacket
     xfsprogs btrfs-progs attr acl util-linux mount
-    avahi-daemon avahi-utils wsdd dbus iproute2)
+    avahi-daemon avahi-utils wsdd dbus iproute2
+    libiscsi-bin qemu-utils qemu-block-extra)
 
 say() { printf 'setup-peers: %s\n' "$*"; }
 die() { say "$*" >&2; exit 1; }

@@ -18,6 +18,8 @@ export const python = '/usr/bin/python3'
 
 /** The peers' material for smbtorture: plan, runner, comparison. */
 export const smbtortureRoot = join(sharedRoot, 'smbtorture')
+/** The runner of libiscsi's suite. */
+export const libiscsiRunner = join(sharedRoot, 'iscsi', 'run.sh')
 /** The virtual machines with Debian's kernel. */
 export const labCommand = join(sharedRoot, 'lab', 'lab')
 
@@ -43,6 +45,12 @@ export const needs = {
   dbus: program('dbus-daemon', 'dbus'),
   wsdd: program('wsdd'),
   ip: program('ip', 'iproute2'),
+  libiscsi: program('iscsi-test-cu', 'libiscsi-bin'),
+  qemuImg: program('qemu-img', 'qemu-utils'),
+  libiscsiRunner: {
+    name: `the runner of libiscsi's suite (${libiscsiRunner})`,
+    present: () => existsSync(libiscsiRunner),
+  },
   impacket: {
     name: 'impacket (python3-impacket)',
     present: () => succeeds(python, ['-c', 'import impacket.examples.smbclient']),

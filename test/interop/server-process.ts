@@ -24,6 +24,23 @@ export interface Share {
   readonly [key: string]: TomlValue
 }
 
+/** One `[[target.lun]]` table. */
+export type Lun = Readonly<Record<string, TomlValue>>
+
+/** One `[[target]]` table: the keys of the configuration file. */
+export interface Target {
+  readonly keys: Readonly<Record<string, TomlValue>>
+  readonly chap?: Readonly<Record<string, TomlValue>>
+  readonly luns: readonly Lun[]
+}
+
+/** What a server has of iSCSI. */
+export interface IscsiOptions {
+  /** `host:port`. */
+  readonly listen: readonly string[]
+  readonly targets: readonly Target[]
+}
+
 export interface ServerOptions {
   /** An empty directory for configuration, state and log. */
   readonly directory: string
@@ -35,6 +52,8 @@ export interface ServerOptions {
   readonly prefix?: readonly string[]
   /** Keys of `[smb]` beyond what every suite uses. */
   readonly smb?: Readonly<Record<string, TomlValue>>
+  /** Absent: there is no iSCSI. */
+  readonly iscsi?: IscsiOptions
 }
 
 export interface Server {

@@ -14,6 +14,7 @@ import { CheckError } from './report.ts'
 import {
   delay,
   endOf,
+  type IscsiOptions,
   lastLines,
   type Server,
   type ServerOptions,
@@ -99,7 +100,17 @@ function configuration(options: ServerOptions, port: number): string {
   for (const share of options.shares) {
     tables.push(table('[[share]]', share))
   }
-  return tables.join('\n')
+  return [...tables, ...iscsiTables(options.iscsi)].join('\n')
+}
+
+function iscsiTables(iscsi: IscsiOptions | undefined): string[] {
+  if (iscsi === undefined) return [table('[iscsi]', { enabled: false })]
+  const targets = iscsi.targets.flatMap(({ keys, chap, luns }) => [
+    table('[[target]]', keys),
+    ...(chap === undefined ? [] : [table('[target.chap]', chap)]),
+    ...luns.map((lun) => table('[[target.lun]]', lun)),
+  ])
+  return [table('[iscsi]', { enabled: true, listen: iscsi.listen }), ...targets]
 }
 
 function table(header: string, values: Readonly<Record<string, TomlValue>>): string {

@@ -6,6 +6,7 @@ import { fuzzSuite } from './fuzz.ts'
 import { impacketSuite } from './impacket.ts'
 import { kernelSuite } from './kernel.ts'
 import { kernelWorkloadSuite } from './kernel-workload.ts'
+import { libiscsiSuite } from './libiscsi.ts'
 import { macSuite } from './mac/suite.ts'
 import { namesSuite } from './names.ts'
 import { powerCutLongSuite, powerCutSuite } from './power-cut.ts'
@@ -26,6 +27,7 @@ export const suites: readonly Suite[] = [
   rcloneSuite,
   impacketSuite,
   smbtortureSuite,
+  libiscsiSuite,
   kernelSuite,
   zfsSuite,
   smbclientSuite,
