@@ -22,19 +22,21 @@ export interface LabRun {
   readonly seconds: number
   /** Where the machine's /out is copied to. */
   readonly out?: string
+  /** Told each line of the script's output that is no check. */
+  readonly onLine?: (line: string) => void
 }
 
 /** Runs a script in one of the machines. */
 export async function runInLab(
   report: Report,
-  { script, machine = { kind: 'client' }, variables, seconds, out }: LabRun,
+  { script, machine = { kind: 'client' }, variables, seconds, out, onLine }: LabRun,
 ): Promise<void> {
   const assignments = Object.entries(variables).flatMap(([name, value]) => ['-e', `${name}=${value}`])
   const files = out === undefined ? [] : ['-o', out]
   const limits = ['-t', String(seconds - endSeconds)]
   const project = machine.kind === 'zfs' ? [machine.project] : []
   const args = [machine.kind, ...limits, ...files, ...assignments, interopFile('lab', script), ...project]
-  const lines = new LineReader((line) => takeOver(report, line))
+  const lines = new LineReader((line) => takeOver(report, line, onLine))
   const result = await run(labCommand, args, {
     seconds,
     env: { LAB_KEEP_RUNS: '50' },
@@ -46,10 +48,11 @@ export async function runInLab(
   })
 }
 
-function takeOver(report: Report, line: string): void {
+function takeOver(report: Report, line: string, onLine: LabRun['onLine']): void {
   const [, verdict, title] = /^(ok {3}|FAIL )(.*)$/.exec(line) ?? []
   if (title === undefined) {
     process.stdout.write(`${line}\n`)
+    onLine?.(line)
   } else if (verdict === 'FAIL ') {
     report.fail(title, '')
   } else {

@@ -5,6 +5,7 @@ import { discoverySuite } from './discovery.ts'
 import { fuzzSuite } from './fuzz.ts'
 import { impacketSuite } from './impacket.ts'
 import { kernelSuite } from './kernel.ts'
+import { kernelIscsiSuite } from './kernel-iscsi.ts'
 import { kernelWorkloadSuite } from './kernel-workload.ts'
 import { libiscsiSuite } from './libiscsi.ts'
 import { macSuite } from './mac/suite.ts'
@@ -28,6 +29,7 @@ export const suites: readonly Suite[] = [
   impacketSuite,
   smbtortureSuite,
   libiscsiSuite,
+  kernelIscsiSuite,
   kernelSuite,
   zfsSuite,
   smbclientSuite,
