@@ -1,4 +1,4 @@
-/** `npm run bench`: this server and Samba's on the same files, in turns, and what two ways of doing one thing cost. */
+/** `npm run bench`: this server, and Samba's or tgt, on the same files, in turns, and what two ways of doing one thing cost. */
 
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -8,18 +8,15 @@ import { Command, InvalidArgumentError } from 'commander'
 import { parseSize, SIZE_FORMS } from '../server/config/sizes.ts'
 import { isInstalled } from '../test/interop/needs.ts'
 import { projectRoot } from '../test/interop/paths.ts'
-import { comparisons } from './comparisons/all.ts'
-import { type Comparison, type ComparisonRow, compare } from './comparisons/comparison.ts'
-import { type Contestants, measure } from './measure.ts'
+import { type ComparisonRow, compare } from './comparisons/comparison.ts'
+import { measure } from './measure.ts'
 import type { Peer, RunningServer } from './peers/peer.ts'
-import { poolhouse } from './peers/poolhouse.ts'
-import { smbd } from './peers/smbd.ts'
 import { renderComparisons, summarizeComparison } from './report/comparison.ts'
 import { writeRecord } from './report/json.ts'
 import { type Row, summarize } from './report/row.ts'
 import { renderTable } from './report/table.ts'
-import { workloads } from './workloads/all.ts'
-import type { Ground, Workload } from './workloads/workload.ts'
+import { type Contest, contests } from './workloads/all.ts'
+import type { Ground } from './workloads/workload.ts'
 
 const DEFAULT_PAIRS = 5
 const DEFAULT_FILE_BYTES = 2 * 1024 ** 3
@@ -34,10 +31,7 @@ interface Options {
 }
 
 const program = new Command('bench')
-  .argument(
-    '[rows...]',
-    `rows whose name begins so: ${[...workloads, ...comparisons].map(({ name }) => name).join(', ')}`,
-  )
+  .argument('[rows...]', `protocols, or rows whose name begins so: ${rowNames()}`)
   .option('--pairs <n>', 'runs of each server', count, DEFAULT_PAIRS)
   .option('--size <bytes>', 'size of the large file', size, DEFAULT_FILE_BYTES)
   .option('--entries <n>', 'files in the folder that is listed', count, DEFAULT_ENTRIES)
@@ -58,19 +52,26 @@ function size(text: string): number {
   return bytes
 }
 
+function rowNames(): string {
+  return contests
+    .flatMap(({ protocol, workloads, comparisons }) => [
+      protocol,
+      ...[...workloads, ...comparisons].map(({ name }) => name),
+    ])
+    .join(', ')
+}
+
 async function bench(rows: string[], options: Options): Promise<void> {
-  const isSelected = ({ name }: { readonly name: string }) =>
-    rows.length === 0 || rows.some((row) => name.startsWith(row))
-  const selected = { workloads: workloads.filter(isSelected), comparisons: comparisons.filter(isSelected) }
-  if (selected.workloads.length + selected.comparisons.length === 0)
-    program.error(`there is no row ${rows.join(', ')}`, { exitCode: 2 })
-  if (!isInstalled('smbclient')) program.error('smbclient is not installed; run: npm run setup:peers')
-  const missing = smbd.missing()
-  if (missing !== undefined) console.log(`smbd is left out: ${missing}`)
+  const selected = contests
+    .map((contest) => select(contest, rows))
+    .filter(({ workloads, comparisons }) => workloads.length + comparisons.length > 0)
+  if (selected.length === 0) program.error(`there is no row ${rows.join(', ')}`, { exitCode: 2 })
+  const missing = selected.flatMap(({ clients }) => clients).filter((client) => !isInstalled(client))
+  if (missing.length > 0) program.error(`not installed: ${missing.join(', ')}; run: npm run setup:peers`)
   const base = await mkdtemp(join(resolve(options.dir), 'poolhouse-bench-'))
   const running: RunningServer[] = []
   const cleanUp = async () => {
-    await Promise.all(running.splice(0).map((server) => server.stop()))
+    await stopAll(running)
     await rm(base, { recursive: true, force: true })
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -78,18 +79,61 @@ async function bench(rows: string[], options: Options): Promise<void> {
   }
   try {
     const ground = await makeGround(base, options)
-    const ours = await start(poolhouse, base, ground, running)
-    const peer = missing === undefined ? await start(smbd, base, ground, running) : undefined
-    const contestants = { ours, peer }
-    const measured = await measureAll(selected.workloads, ground, contestants, options.pairs)
-    await report(
-      measured,
-      await compareAll(selected.comparisons, ground, contestants, options.pairs),
-      options,
-    )
+    const results: Results[] = []
+    for (const contest of selected) {
+      results.push(await hold(contest, { base, ground, running, pairs: options.pairs }))
+      await stopAll(running)
+    }
+    await report(results, options)
   } finally {
     await cleanUp()
   }
+}
+
+function select(contest: Contest, rows: readonly string[]): Contest {
+  if (rows.length === 0 || rows.includes(contest.protocol)) return contest
+  const isSelected = ({ name }: { readonly name: string }) => rows.some((row) => name.startsWith(row))
+  return {
+    ...contest,
+    workloads: contest.workloads.filter(isSelected),
+    comparisons: contest.comparisons.filter(isSelected),
+  }
+}
+
+async function stopAll(running: RunningServer[]): Promise<void> {
+  await Promise.all(running.splice(0).map((server) => server.stop()))
+}
+
+interface Venue {
+  readonly base: string
+  readonly ground: Ground
+  readonly running: RunningServer[]
+  readonly pairs: number
+}
+
+interface Results {
+  readonly rows: readonly Row[]
+  readonly compared: readonly ComparisonRow[]
+}
+
+async function hold(contest: Contest, { base, ground, running, pairs }: Venue): Promise<Results> {
+  const directory = join(base, contest.protocol)
+  await mkdir(directory)
+  const missing = contest.peer.missing()
+  if (missing !== undefined) console.log(`${contest.peer.name} is left out: ${missing}`)
+  for (const workload of contest.workloads) await workload.prepare(ground)
+  const ours = await start(contest.ours, directory, ground, running)
+  const peer = missing === undefined ? await start(contest.peer, directory, ground, running) : undefined
+  const results = { rows: [] as Row[], compared: [] as ComparisonRow[] }
+  for (const workload of contest.workloads) {
+    console.log(`${workload.name} ...`)
+    results.rows.push(await measure(workload, ground, { ours, peer }, pairs))
+  }
+  for (const comparison of contest.comparisons) {
+    console.log(`${comparison.name} ...`)
+    results.compared.push(await compare(comparison, ground, { ours, peer }, pairs))
+  }
+  return results
 }
 
 async function makeGround(base: string, options: Options): Promise<Ground> {
@@ -114,39 +158,8 @@ async function start(
   return server
 }
 
-async function measureAll(
-  selected: readonly Workload[],
-  ground: Ground,
-  contestants: Contestants,
-  pairs: number,
-): Promise<Row[]> {
-  const rows: Row[] = []
-  for (const workload of selected) {
-    console.log(`${workload.name} ...`)
-    rows.push(await measure(workload, ground, contestants, pairs))
-  }
-  return rows
-}
-
-async function compareAll(
-  selected: readonly Comparison[],
-  ground: Ground,
-  contestants: Contestants,
-  pairs: number,
-): Promise<ComparisonRow[]> {
-  const rows: ComparisonRow[] = []
-  for (const comparison of selected) {
-    console.log(`${comparison.name} ...`)
-    rows.push(await compare(comparison, ground, contestants, pairs))
-  }
-  return rows
-}
-
-async function report(
-  rows: readonly Row[],
-  compared: readonly ComparisonRow[],
-  options: Options,
-): Promise<void> {
+async function report(results: readonly Results[], options: Options): Promise<void> {
+  const [rows, compared] = [results.flatMap((each) => each.rows), results.flatMap((each) => each.compared)]
   if (rows.length > 0) console.log(renderTable(rows))
   if (compared.length > 0) console.log(renderComparisons(compared))
   const description = { pairs: options.pairs, fileBytes: options.size, entries: options.entries }

@@ -22,7 +22,6 @@ export async function measure(
   pairs: number,
 ): Promise<Row> {
   const servers = peer === undefined ? [ours] : [ours, peer]
-  await workload.prepare(ground)
   for (const server of servers) {
     await workload.verify(ground, server)
     resetPeak(server.pid)
@@ -35,7 +34,8 @@ export async function measure(
     }
   }
   const of = (server: RunningServer | undefined) => (server === undefined ? [] : (samples.get(server) ?? []))
-  return { name: workload.name, unit: workload.unit, ours: of(ours), peer: of(peer) }
+  const { name, unit, mark } = workload
+  return { name, unit, mark, ours: of(ours), peer: of(peer) }
 }
 
 async function sample(workload: Workload, ground: Ground, server: RunningServer): Promise<Sample> {

@@ -9,11 +9,11 @@ set -euo pipefail
 PROJECT=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 SHARED=${POOLHOUSE_SHARED:-$PROJECT/../shared}
 
-# The clients, the control (smbd) that the benchmark also compares with, and file systems for smbtorture's shares.
+# The clients, the control (smbd) that the benchmark also compares with, as with tgt, and file systems for smbtorture's shares.
 PACKAGES=(smbclient samba samba-testsuite samba-vfs-modules rclone python3-impacket
     xfsprogs btrfs-progs attr acl util-linux mount
     avahi-daemon avahi-utils wsdd dbus iproute2
-    libiscsi-bin qemu-utils qemu-block-extra)
+    libiscsi-bin qemu-utils qemu-block-extra tgt)
 
 say() { printf 'setup-peers: %s\n' "$*"; }
 die() { say "$*" >&2; exit 1; }
@@ -37,6 +37,7 @@ install_packages() {
     installed samba || services+=(smbd nmbd winbind samba-ad-dc)
     installed avahi-daemon || services+=(avahi-daemon.socket avahi-daemon.service)
     installed wsdd || services+=(wsdd)
+    installed tgt || services+=(tgt)
     forbid_services
     "${apt[@]}" install -y --no-install-recommends "${missing[@]}"
     if [ ${#services[@]} -gt 0 ] && command -v systemctl >/dev/null; then

@@ -3,6 +3,10 @@
 /** The share that every server has, on the same folder. */
 export const SHARE = 'bench'
 
+/** The disk that every iSCSI server has: its file lies in the shared folder. */
+export const DISK = { target: 'iqn.2026-11.test.bench:disk', lun: 1 } as const
+export const DISK_FILE = 'disk.img'
+
 export interface Account {
   /** Also the name of a system user: both servers act as that one. */
   readonly name: string

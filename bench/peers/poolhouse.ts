@@ -10,20 +10,31 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { projectRoot } from '../../test/interop/paths.ts'
 import { freePort } from '../../test/interop/ports.ts'
 import { run, stop } from '../programs.ts'
-import { type Peer, type RunningServer, SHARE, type StartOptions } from './peer.ts'
+import { DISK, DISK_FILE, type Peer, type RunningServer, SHARE, type StartOptions } from './peer.ts'
 
 const READY_SECONDS = 30
 const READY_FD = 3
 
-export const poolhouse: Peer = { name: 'poolhouse', missing: () => undefined, start }
+/** What differs between the protocols. */
+type Served = (port: number, data: string) => string
 
-async function start({ stateDirectory, data, account }: StartOptions): Promise<RunningServer> {
+export const poolhouse: Peer = { name: 'poolhouse', missing: () => undefined, start: start(smb) }
+export const poolhouseIscsi: Peer = { name: 'poolhouse', missing: () => undefined, start: start(iscsi) }
+
+function start(served: Served): Peer['start'] {
+  return (options) => startServing(served, options)
+}
+
+async function startServing(
+  served: Served,
+  { stateDirectory, data, account }: StartOptions,
+): Promise<RunningServer> {
   const command = join(projectRoot, 'bin', 'poolhouse')
   const port = await freePort()
   const config = join(stateDirectory, 'poolhouse.toml')
   const logFile = join(stateDirectory, 'server.log')
   await mkdir(join(stateDirectory, 'state'), { mode: 0o700 })
-  await writeFile(config, configuration(port, join(stateDirectory, 'state'), data))
+  await writeFile(config, configuration(join(stateDirectory, 'state')) + served(port, data))
   await run(command, ['user', 'add', account.name, '--password-stdin', '--config', config], {
     seconds: READY_SECONDS,
     input: `${account.password}\n`,
@@ -45,25 +56,42 @@ async function start({ stateDirectory, data, account }: StartOptions): Promise<R
 }
 
 /** JSON's strings are TOML's, too. */
-function configuration(port: number, state: string, data: string): string {
+function configuration(state: string): string {
   return `[server]
 name = "bench"
 state_dir = ${JSON.stringify(state)}
 [log]
 level = "warn"
-[smb]
-listen = ["127.0.0.1:${port}"]
-signing = "enabled"
-encryption = "enabled"
-[iscsi]
-enabled = false
 [status]
 enabled = false
 [discovery]
 mdns = false
 wsd = false
+`
+}
+
+function smb(port: number, data: string): string {
+  return `[smb]
+listen = ["127.0.0.1:${port}"]
+signing = "enabled"
+encryption = "enabled"
+[iscsi]
+enabled = false
 [[share]]
 name = "${SHARE}"
 path = ${JSON.stringify(data)}
+`
+}
+
+function iscsi(port: number, data: string): string {
+  return `[smb]
+enabled = false
+[iscsi]
+listen = ["127.0.0.1:${port}"]
+[[target]]
+name = "${DISK.target}"
+[[target.lun]]
+id = ${DISK.lun}
+path = ${JSON.stringify(join(data, DISK_FILE))}
 `
 }

@@ -3,8 +3,6 @@
 import type { Run, Unit } from '../workloads/workload.ts'
 import { median, quartileSpread } from './statistics.ts'
 
-/** The first mark: half of the peer's throughput. */
-const RATIO_MARK = 0.5
 const PEAK_MARK_BYTES = 200 << 20
 /** Pairs whose ratios lie further apart say nothing: quartile to quartile, as a part of the median. */
 const SPREAD_LIMIT = 0.25
@@ -19,6 +17,8 @@ export interface Sample extends Run {
 export interface Row {
   readonly name: string
   readonly unit: Unit
+  /** The least ratio that is good enough. */
+  readonly mark: number
   readonly ours: readonly Sample[]
   /** Empty: the peer is not installed. */
   readonly peer: readonly Sample[]
@@ -51,7 +51,7 @@ export function summarize(row: Row): Summary {
       ? undefined
       : { median: median(ratios), least: Math.min(...ratios), most: Math.max(...ratios) }
   const failures: string[] = []
-  if (ratio !== undefined && ratio.median < RATIO_MARK) failures.push(`ratio below ${RATIO_MARK}`)
+  if (ratio !== undefined && ratio.median < row.mark) failures.push(`ratio below ${row.mark}`)
   if (ours.peakBytes >= PEAK_MARK_BYTES) failures.push(`memory not below ${PEAK_MARK_BYTES >> 20} MiB`)
   return {
     ours,

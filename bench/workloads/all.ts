@@ -1,10 +1,17 @@
-/** The rows, in the order of the table. */
+/** The contests: rows in the order of the table, and who runs them. */
 
+import { comparisons as smbComparisons } from '../comparisons/all.ts'
+import type { Comparison } from '../comparisons/comparison.ts'
+import type { Peer } from '../peers/peer.ts'
+import { poolhouse, poolhouseIscsi } from '../peers/poolhouse.ts'
+import { smbd } from '../peers/smbd.ts'
+import { tgt } from '../peers/tgt.ts'
+import { iscsiWorkloads } from './iscsi.ts'
 import { listFolder } from './listing.ts'
 import { readLargeFile, writeLargeFile } from './transfer.ts'
 import type { Workload } from './workload.ts'
 
-export const workloads: readonly Workload[] = [
+const smbWorkloads: readonly Workload[] = [
   readLargeFile('read', 'off'),
   readLargeFile('read signed', 'sign'),
   readLargeFile('read encrypted', 'encrypt'),
@@ -12,4 +19,35 @@ export const workloads: readonly Workload[] = [
   writeLargeFile('write signed', 'sign'),
   writeLargeFile('write encrypted', 'encrypt'),
   listFolder('list'),
+]
+
+/** Two servers of one protocol, on the same files. */
+export interface Contest {
+  readonly protocol: string
+  readonly ours: Peer
+  readonly peer: Peer
+  /** Programs that the clients are. */
+  readonly clients: readonly string[]
+  readonly workloads: readonly Workload[]
+  /** Two ways of one thing on our server. */
+  readonly comparisons: readonly Comparison[]
+}
+
+export const contests: readonly Contest[] = [
+  {
+    protocol: 'smb',
+    ours: poolhouse,
+    peer: smbd,
+    clients: ['smbclient'],
+    workloads: smbWorkloads,
+    comparisons: smbComparisons,
+  },
+  {
+    protocol: 'iscsi',
+    ours: poolhouseIscsi,
+    peer: tgt,
+    clients: ['iscsi-perf', 'qemu-img', 'qemu-io'],
+    workloads: iscsiWorkloads,
+    comparisons: [],
+  },
 ]

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { smbclient } from './smbclient.ts'
 import { ENTRIES, type Ground, type Workload } from './workload.ts'
 
+/** Cost per entry is most of a backup's scan. */
+const MARK = 1.5
 const FOLDER = 'many'
 /** Listings in a session, so that the time to connect counts little. */
 const LISTINGS = 10
@@ -15,6 +17,7 @@ export function listFolder(name: string): Workload {
   const list = `ls ${FOLDER}\\*`
   return {
     name,
+    mark: MARK,
     unit: ENTRIES,
     prepare: makeFolder,
     async verify(ground, server) {

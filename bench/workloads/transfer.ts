@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { type Protection, smbclient, transferSeconds } from './smbclient.ts'
 import { BYTES, type Ground, type Workload } from './workload.ts'
 
+const MARK = 1.2
 const LARGE_FILE = 'large.bin'
 const WRITTEN_FILE = 'written.bin'
 const PIECE_BYTES = 16 << 20
@@ -15,6 +16,7 @@ const PIECE_BYTES = 16 << 20
 export function readLargeFile(name: string, protection: Protection): Workload {
   return {
     name,
+    mark: MARK,
     unit: BYTES,
     prepare: makeLargeFile,
     async verify(ground, server) {
@@ -34,6 +36,7 @@ export function writeLargeFile(name: string, protection: Protection): Workload {
   const put = (ground: Ground) => `put ${source(ground)} ${WRITTEN_FILE}`
   return {
     name,
+    mark: MARK,
     unit: BYTES,
     prepare: makeLargeFile,
     async verify(ground, server) {

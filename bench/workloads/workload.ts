@@ -35,6 +35,8 @@ export interface Run {
 
 export interface Workload {
   readonly name: string
+  /** The least ratio, ours divided by the peer's, that is good enough. */
+  readonly mark: number
   readonly unit: Unit
   /** Makes files that are not there yet; the same ones serve all workloads and servers. */
   prepare(ground: Ground): Promise<void>
@@ -49,4 +51,5 @@ const GIBIBYTE = KIBIBYTE ** 3
 const MILLION = 1_000_000
 
 export const BYTES: Unit = { rate: 'MiB/s', ratePer: MEBIBYTE, cost: 'GiB', costPer: GIBIBYTE }
+export const OPERATIONS: Unit = { rate: 'IO/s', ratePer: 1, cost: '10^3 IO', costPer: 1000 }
 export const ENTRIES: Unit = { rate: 'entries/s', ratePer: 1, cost: '10^6 entries', costPer: MILLION }
