@@ -2,8 +2,8 @@
 
 import { Socket } from 'node:net'
 import type { BufferPool } from './buffer-pool.ts'
-import type { ConnectionEngine, Effect, Engine, Frame, Peer } from './engine.ts'
-import { type FrameFormat, Framer } from './framer.ts'
+import type { ConnectionEngine, Effect, Engine, Frame, FrameFormat, Peer } from './engine.ts'
+import { Framer } from './framer.ts'
 
 /** Bytes queued to a peer past which nothing more is read from it, until it has taken them all. */
 const HIGH_WATER_BYTES = 16 << 20
@@ -46,6 +46,8 @@ export function serveConnection(
 
 export class ServedConnection {
   readonly #options: ConnectionOptions
+  /** Until the engine was asked for its own, that of all. */
+  #format: FrameFormat
   readonly #framer: Framer
   readonly #socket: Socket
   readonly #peer: Peer
@@ -66,7 +68,9 @@ export class ServedConnection {
     this.#options = options
     this.#closed = closed
     this.#peer = peerOf(accepted)
-    this.#framer = new Framer(options.format, options.pool, options.scratch, (frame) => this.#deliver(frame))
+    this.#format = options.format
+    const deliver = (frame: Frame): void => this.#deliver(frame)
+    this.#framer = new Framer(() => this.#format, options.pool, options.scratch, deliver)
     this.#socket = options.receive === 'direct' ? this.#adopt(accepted) : this.#copying(accepted)
   }
 
@@ -88,6 +92,7 @@ export class ServedConnection {
       socket.destroy()
       return false
     }
+    this.#format = this.#engine.format ?? this.#format
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEP_ALIVE_MILLISECONDS)
     socket.on('end', () => this.end())
@@ -177,7 +182,7 @@ export class ServedConnection {
     }
     let length = 0
     for (const chunk of chunks) length += chunk.length
-    const header = this.#options.format.header(length)
+    const header = this.#format.header(length)
     const pieces = header === undefined ? chunks : [header, ...chunks]
     const last = pieces.length - 1
     socket.cork()

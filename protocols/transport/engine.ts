@@ -18,6 +18,22 @@ export interface Frame {
   release(): void
 }
 
+/** How a protocol says the length of a frame. */
+export interface FrameFormat {
+  readonly headerBytes: number
+  /**
+   * Bytes of payload behind a header; 'skip' for a header that stands alone and means nothing.
+   * @returns undefined when the header is none of the protocol's: the connection is closed
+   */
+  payloadBytes(header: Buffer): number | 'skip' | undefined
+  /** Larger frames are refused before anything is allocated for them. */
+  readonly maximumPayloadBytes: number
+  /** The header is a part of the message (DSI, iSCSI): frames are delivered with it. */
+  readonly deliversHeader: boolean
+  /** What stands before a frame that is sent; undefined when the engine writes its headers itself. */
+  header(payloadBytes: number): Buffer | undefined
+}
+
 /** What an engine asks of its connection, as values. */
 export type Effect =
   | {
@@ -33,6 +49,8 @@ export type Effect =
 
 /** The engine's side of one connection. */
 export interface ConnectionEngine {
+  /** How this connection's frames are cut, where that is not the same for all: asked anew for every header. */
+  readonly format?: FrameFormat
   /** Takes the next frame. Never throws. */
   receive(frame: Frame): void
   /** The connection is gone; nothing that is sent from now on arrives. */

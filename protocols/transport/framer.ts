@@ -1,23 +1,7 @@
 /** MS-SMB2 2.1 and its like: cutting a stream into frames, without a socket; large frames are filled in place. */
 
 import type { BufferPool, Lease } from './buffer-pool.ts'
-import type { Frame } from './engine.ts'
-
-/** How a protocol says the length of a frame. */
-export interface FrameFormat {
-  readonly headerBytes: number
-  /**
-   * Bytes of payload behind a header; 'skip' for a header that stands alone and means nothing.
-   * @returns undefined when the header is none of the protocol's: the connection is closed
-   */
-  payloadBytes(header: Buffer): number | 'skip' | undefined
-  /** Larger frames are refused before anything is allocated for them. */
-  readonly maximumPayloadBytes: number
-  /** The header is a part of the message (DSI, iSCSI): frames are delivered with it. */
-  readonly deliversHeader: boolean
-  /** What stands before a frame that is sent; undefined when the engine writes its headers itself. */
-  header(payloadBytes: number): Buffer | undefined
-}
+import type { Frame, FrameFormat } from './engine.ts'
 
 const DIRECT_TCP_HEADER_BYTES = 4
 const LENGTH_MASK = 0x00ff_ffff
@@ -56,7 +40,7 @@ interface Filling {
  * arrived, the rest of it is read straight into a buffer of its size.
  */
 export class Framer {
-  readonly #format: FrameFormat
+  readonly #formatOf: () => FrameFormat
   readonly #pool: BufferPool
   readonly #scratch: Buffer
   readonly #onFrame: (frame: Frame) => void
@@ -65,9 +49,17 @@ export class Framer {
   #headerFilled = 0
   #filling: Filling | undefined
 
-  /** @param scratch what is in it is used up before `received` returns */
-  constructor(format: FrameFormat, pool: BufferPool, scratch: Buffer, onFrame: (frame: Frame) => void) {
-    this.#format = format
+  /**
+   * @param formatOf asked when a frame begins
+   * @param scratch what is in it is used up before `received` returns
+   */
+  constructor(
+    formatOf: () => FrameFormat,
+    pool: BufferPool,
+    scratch: Buffer,
+    onFrame: (frame: Frame) => void,
+  ) {
+    this.#formatOf = formatOf
     this.#pool = pool
     this.#scratch = scratch
     this.#onFrame = onFrame
@@ -110,16 +102,17 @@ export class Framer {
   }
 
   #takeHeader(bytes: Buffer): number | undefined {
-    const { headerBytes } = this.#format
+    const format = this.#formatOf()
+    const { headerBytes } = format
     this.#header ??= Buffer.allocUnsafe(headerBytes)
     const used = bytes.copy(this.#header, this.#headerFilled, 0, headerBytes - this.#headerFilled)
     this.#headerFilled += used
     if (this.#headerFilled < headerBytes) return used
     this.#headerFilled = 0
-    const length = this.#format.payloadBytes(this.#header)
+    const length = format.payloadBytes(this.#header)
     if (length === 'skip') return used
-    if (length === undefined || length > this.#format.maximumPayloadBytes) return undefined
-    const kept = this.#format.deliversHeader ? headerBytes : 0
+    if (length === undefined || length > format.maximumPayloadBytes) return undefined
+    const kept = format.deliversHeader ? headerBytes : 0
     const filling = { lease: this.#pool.acquire(kept + length), filled: kept }
     if (kept > 0) this.#header.copy(filling.lease.buffer)
     this.#filling = filling

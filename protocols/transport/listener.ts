@@ -3,8 +3,7 @@
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net'
 import type { BufferPool } from './buffer-pool.ts'
 import { type ConnectionOptions, plainAddress, type ServedConnection, serveConnection } from './connection.ts'
-import type { Engine } from './engine.ts'
-import type { FrameFormat } from './framer.ts'
+import type { Engine, FrameFormat } from './engine.ts'
 
 /** Read between frames. Measured: 4 to 72 KiB are alike for large frames, less is slow for small ones. */
 const SCRATCH_BYTES = 16 * 1024

@@ -85,6 +85,20 @@ export const layers: readonly Layer[] = [
     mayImportTypes: ['transport'],
   },
 
+  { name: 'iscsi/pdu', files: /^protocols\/iscsi\/pdu\//, mayImport: ['wire'] },
+  { name: 'iscsi/login', files: /^protocols\/iscsi\/login\//, mayImport: ['wire', 'auth', 'iscsi/pdu'] },
+  {
+    name: 'iscsi/session',
+    files: /^protocols\/iscsi\/session\//,
+    mayImport: ['wire', 'iscsi/pdu', 'iscsi/login', 'iscsi/scsi'],
+    mayImportTypes: ['transport'],
+  },
+  {
+    name: 'iscsi/engine',
+    files: /^protocols\/iscsi\/[a-z-]+\.ts/,
+    mayImport: ['wire', 'auth', 'iscsi/pdu', 'iscsi/login', 'iscsi/session'],
+    mayImportTypes: ['transport', 'iscsi/scsi'],
+  },
   {
     name: 'iscsi/scsi',
     files: /^protocols\/iscsi\/scsi\//,
@@ -143,7 +157,7 @@ export const citingFolders: readonly RegExp[] = [
   /^protocols\/smb2\/(?:messages|fscc|commands|rpc|crypto|state)\//,
   /^protocols\/auth\/ntlm\//,
   /^protocols\/afp\/messages\//,
-  /^protocols\/iscsi\/(?:pdu|scsi)/,
+  /^protocols\/iscsi\/(?:pdu|login|session|scsi)\//,
 ]
 
 /** `MS-SMB2 2.2.13`, `RFC 4178 4.2`, `C706 chapter 14`, `FIPS 180-4`. */

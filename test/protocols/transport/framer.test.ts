@@ -3,9 +3,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { BufferPool } from '../../../protocols/transport/buffer-pool.ts'
-import type { Frame } from '../../../protocols/transport/engine.ts'
+import type { Frame, FrameFormat } from '../../../protocols/transport/engine.ts'
 import { createEnvironment } from '../../../protocols/transport/environment.ts'
-import { DIRECT_TCP, type FrameFormat, Framer } from '../../../protocols/transport/framer.ts'
+import { DIRECT_TCP, Framer } from '../../../protocols/transport/framer.ts'
 
 const SCRATCH_BYTES = 64
 const MEBIBYTE = 1 << 20
@@ -27,10 +27,15 @@ class Harness {
   readonly pool = new BufferPool()
 
   constructor(format: FrameFormat = DIRECT_TCP) {
-    this.framer = new Framer(format, this.pool, Buffer.alloc(SCRATCH_BYTES), (frame: Frame) => {
-      this.received.push(Buffer.from(frame.bytes))
-      frame.release()
-    })
+    this.framer = new Framer(
+      () => format,
+      this.pool,
+      Buffer.alloc(SCRATCH_BYTES),
+      (frame: Frame) => {
+        this.received.push(Buffer.from(frame.bytes))
+        frame.release()
+      },
+    )
   }
 
   /** As a socket does: at most `most` bytes at a time, to where the framer wants them. */
