@@ -1,0 +1,108 @@
+/** RFC 7143 4.4.3: one normal session: an I_T nexus with one connection. */
+
+import type { Peer } from '../../transport/engine.ts'
+import type { Agreement } from '../login/login.ts'
+import type { Parameters } from '../login/parameters.ts'
+import type { Nexus } from '../scsi/task.ts'
+import type { Sender } from './sender.ts'
+import { type IscsiServer, PORTAL_GROUP_TAG, type TargetNode } from './server.ts'
+import { Tasks } from './tasks.ts'
+
+const HIGHEST_TSIH = 0xffff
+
+export class Session {
+  readonly tsih: number
+  readonly initiatorName: string
+  readonly isid: Buffer
+  readonly cid: number
+  /** CHAP's; '' without. */
+  readonly user: string
+  readonly target: TargetNode
+  readonly parameters: Parameters
+  readonly nexus: Nexus
+  readonly peer: Peer
+  readonly sender: Sender
+  readonly tasks: Tasks
+  /** Milliseconds since 1970. */
+  readonly creationTime: number
+  /** When something was received last. */
+  lastHeard: number
+  readonly #server: IscsiServer
+  #ended: Promise<void> | undefined
+
+  constructor(server: IscsiServer, agreement: Agreement, target: TargetNode, peer: Peer, sender: Sender) {
+    this.#server = server
+    this.tsih = freeTsih(server)
+    this.initiatorName = agreement.initiatorName
+    this.isid = agreement.isid
+    this.cid = agreement.cid
+    this.user = agreement.user
+    this.target = target
+    this.parameters = agreement.parameters
+    this.nexus = {
+      initiatorPort: `${agreement.initiatorName},i,0x${agreement.isid.toString('hex')}`,
+      relativeTargetPort: PORTAL_GROUP_TAG,
+    }
+    this.peer = peer
+    this.sender = sender
+    this.creationTime = server.environment.now()
+    this.lastHeard = this.creationTime
+    this.tasks = new Tasks(this, server)
+    server.sessions.set(this.tsih, this)
+    target.scsi.attach(this.nexus)
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended !== undefined
+  }
+
+  /**
+   * Aborts what is under way and gives up what belongs to the session, before this returns.
+   * @returns resolves when the disk does nothing for it any longer, or after the limit
+   */
+  end(reason: string): Promise<void> {
+    this.#ended ??= this.#end(reason)
+    return this.#ended
+  }
+
+  #end(reason: string): Promise<void> {
+    this.#server.sessions.delete(this.tsih)
+    const settled = this.tasks.abort(() => true)
+    this.sender.window.close()
+    this.target.scsi.detach(this.nexus)
+    this.#server.log('info', 'iSCSI session ended', { ...this.names(), reason })
+    return settled.then(() => undefined)
+  }
+
+  /** For the log. */
+  names(): Record<string, string> {
+    return {
+      initiator: this.initiatorName,
+      target: this.target.name,
+      peer: this.peer.remoteAddress,
+    }
+  }
+}
+
+/** 6.3.1: the session that a new one of the same initiator port takes the place of. */
+export function sessionOfPort(
+  server: IscsiServer,
+  target: TargetNode,
+  initiatorName: string,
+  isid: Buffer,
+): Session | undefined {
+  for (const session of server.sessions.values()) {
+    const isSame = session.initiatorName === initiatorName && session.isid.equals(isid)
+    if (isSame && session.target === target) return session
+  }
+  return undefined
+}
+
+/** The caller has made sure that there are fewer sessions than TSIHs. */
+function freeTsih(server: IscsiServer): number {
+  let tsih = 0
+  while (tsih === 0 || server.sessions.has(tsih)) {
+    tsih = server.environment.random(2).readUInt16BE() & HIGHEST_TSIH
+  }
+  return tsih
+}

@@ -1,0 +1,88 @@
+/** RFC 7143 11.5 and SAM-5 7: task management functions, answered when what they end has ended. */
+
+import type { ScsiCommand } from '../pdu/scsi-command.ts'
+import {
+  encodeTaskManagementResponse,
+  TaskManagement,
+  type TaskManagementRequest,
+  TaskManagementResult,
+} from '../pdu/task-management.ts'
+import type { IscsiServer } from './server.ts'
+import type { Session } from './session.ts'
+
+/** Runs a function and sends its response. */
+export async function manageTasks(
+  server: IscsiServer,
+  session: Session,
+  request: TaskManagementRequest,
+): Promise<void> {
+  const response = await perform(server, session, request)
+  const { sender } = session
+  if (session.hasEnded) return
+  sender.send(
+    encodeTaskManagementResponse({
+      ...sender.nextNumbers(),
+      response,
+      initiatorTaskTag: request.initiatorTaskTag,
+    }),
+  )
+  if (request.function !== TaskManagement.targetColdReset) return
+  // 11.5.1: a cold reset ends all connections to the target, this one last.
+  for (const other of sessionsOf(server, session)) {
+    void other.end('target cold reset')
+    other.sender.disconnect('target cold reset')
+  }
+}
+
+async function perform(
+  server: IscsiServer,
+  session: Session,
+  request: TaskManagementRequest,
+): Promise<TaskManagementResult> {
+  const { scsi } = session.target
+  const onUnit = (command: ScsiCommand): boolean => command.lun === request.lun
+  switch (request.function) {
+    case TaskManagement.abortTask: {
+      const tag = request.referencedTaskTag
+      if (!session.tasks.has(tag)) return TaskManagementResult.taskDoesNotExist
+      return done(await session.tasks.abort((command) => command.initiatorTaskTag === tag))
+    }
+    case TaskManagement.abortTaskSet:
+      return done(await session.tasks.abort(onUnit))
+    case TaskManagement.clearTaskSet:
+      return done(await abortEverywhere(server, session, onUnit))
+    case TaskManagement.logicalUnitReset: {
+      await abortEverywhere(server, session, onUnit)
+      return scsi.resetLogicalUnit(request.lun)
+        ? TaskManagementResult.complete
+        : TaskManagementResult.lunDoesNotExist
+    }
+    case TaskManagement.targetWarmReset:
+    case TaskManagement.targetColdReset:
+      await abortEverywhere(server, session, () => true)
+      scsi.resetTarget()
+      return TaskManagementResult.complete
+    case TaskManagement.taskReassign:
+      return TaskManagementResult.reassignmentNotSupported
+    default:
+      return TaskManagementResult.functionNotSupported
+  }
+}
+
+/** A task whose work on the disk does not end is not said to be aborted. */
+function done(isSettled: boolean): TaskManagementResult {
+  return isSettled ? TaskManagementResult.complete : TaskManagementResult.rejected
+}
+
+function sessionsOf(server: IscsiServer, { target }: Session): Session[] {
+  return [...server.sessions.values()].filter((session) => session.target === target)
+}
+
+async function abortEverywhere(
+  server: IscsiServer,
+  session: Session,
+  isMeant: (command: ScsiCommand) => boolean,
+): Promise<boolean> {
+  const all = sessionsOf(server, session).map(({ tasks }) => tasks.abort(isMeant))
+  return (await Promise.all(all)).every((isSettled) => isSettled)
+}

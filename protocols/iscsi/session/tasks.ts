@@ -1,0 +1,296 @@
+/** RFC 7143 4.2.2 and 11.3: a session's SCSI commands, from their arrival to their status. */
+
+import { type DataOut, encodeDataIn, encodeReadyToTransfer } from '../pdu/data.ts'
+import { RejectReason } from '../pdu/reject.ts'
+import {
+  encodeScsiResponse,
+  encodeSense,
+  NO_RESIDUAL,
+  type Residual,
+  type ScsiCommand,
+} from '../pdu/scsi-command.ts'
+import { type Pdu, RESERVED_TAG } from '../pdu/segments.ts'
+import { ScsiStatus, type TaskAttribute, type TaskResult } from '../scsi/task.ts'
+import { ByteBudget } from './byte-budget.ts'
+import { cutDataIn, residualBetween } from './data-in.ts'
+import { DataOutSequence } from './data-out.ts'
+import { faultResult } from './faults.ts'
+import type { IscsiServer } from './server.ts'
+import type { Session } from './session.ts'
+
+/** More than any CDB moves here (MAXIMUM TRANSFER LENGTH is 8 MiB): what an initiator expects beyond is residual. */
+const MAXIMUM_TRANSFER_BYTES = 8 * 1024 * 1024
+/** Immediate commands are beside the window: 4.2.2.1 asks for a bound. */
+const MAXIMUM_IMMEDIATE_COMMANDS = 16
+const ATTRIBUTES: readonly TaskAttribute[] = ['simple', 'simple', 'ordered', 'head-of-queue', 'aca']
+
+export interface RunningTask {
+  readonly command: ScsiCommand
+  readonly dataOut: DataOutSequence
+  readonly abort: AbortController
+  /** Resolves when nothing is done for it any longer. */
+  readonly settled: Promise<void>
+  readonly settle: () => void
+  /** Handed to the SCSI target, whose answer is awaited. */
+  isRunning: boolean
+  targetTransferTag: number
+  r2tSN: number
+  /** Bytes of budgets that it holds. */
+  heldOut: number
+  /** Takes it out of the line for a budget. */
+  leaveLine: () => void
+}
+
+export class Tasks {
+  readonly #session: Session
+  readonly #server: IscsiServer
+  readonly #byTag = new Map<number, RunningTask>()
+  /** Aborted, while the SCSI target still does something for them. */
+  readonly #leaving = new Set<RunningTask>()
+  readonly #dataOutBudget: ByteBudget
+  readonly #dataInBudget: ByteBudget
+  #immediate = 0
+  #lastTransferTag = 0
+
+  constructor(session: Session, server: IscsiServer) {
+    this.#session = session
+    this.#server = server
+    this.#dataOutBudget = new ByteBudget(server.limits.dataOutBytes)
+    this.#dataInBudget = new ByteBudget(server.limits.dataInBytes)
+  }
+
+  /** Commands under way. */
+  get size(): number {
+    return this.#byTag.size
+  }
+
+  has(initiatorTaskTag: number): boolean {
+    return this.#byTag.has(initiatorTaskTag)
+  }
+
+  /** @param release gives the PDU's memory back */
+  start(command: ScsiCommand, pdu: Pdu, release: () => void): void {
+    const refusal = this.#refusal(command)
+    if (refusal !== undefined) {
+      this.#session.sender.reject(refusal, pdu.bhs)
+      return release()
+    }
+    const { parameters } = this.#session
+    const total = command.write ? Math.min(command.expectedDataTransferLength, MAXIMUM_TRANSFER_BYTES) : 0
+    const dataOut = new DataOutSequence({
+      total,
+      unsolicited: parameters.firstBurstLength,
+      maxBurstLength: parameters.maxBurstLength,
+      final: command.final,
+    })
+    const task = newTask(command, dataOut)
+    this.#byTag.set(command.initiatorTaskTag, task)
+    if (command.immediate) this.#immediate++
+    else this.#session.sender.window.enter()
+    if (pdu.data.length > 0) dataOut.takeImmediate(pdu.data, parameters.immediateData, release)
+    else release()
+    if (!command.final && parameters.initialR2T) dataOut.refuseUnsolicited()
+    this.#advance(task)
+  }
+
+  #refusal({ initiatorTaskTag, immediate }: ScsiCommand): RejectReason | undefined {
+    if (this.#byTag.has(initiatorTaskTag)) return RejectReason.taskInProgress
+    if (initiatorTaskTag === RESERVED_TAG) return RejectReason.invalidPduField
+    const isOne = immediate && this.#immediate >= MAXIMUM_IMMEDIATE_COMMANDS
+    return isOne ? RejectReason.tooManyImmediateCommands : undefined
+  }
+
+  /** Data of a command that is not there (any longer) are passed over. */
+  takeDataOut(header: DataOut, pdu: Pdu & { dataDigestOk: boolean }, release: () => void): void {
+    const task = this.#byTag.get(header.initiatorTaskTag)
+    if (task === undefined || task.isRunning) return release()
+    if (task.dataOut.take(header, pdu.data, pdu.dataDigestOk, release)) this.#advance(task)
+  }
+
+  #advance(task: RunningTask): void {
+    const { state, fault } = task.dataOut
+    if (state === 'receiving') return
+    if (state === 'wants-more') return this.#solicit(task)
+    if (fault !== undefined) return this.#finish(task, faultResult(fault))
+    const { dataInLimit } = expectations(task.command)
+    if (dataInLimit === 0) return this.#run(task, 0)
+    task.leaveLine = this.#dataInBudget.take(dataInLimit, () => this.#run(task, dataInLimit))
+  }
+
+  /** The first time when the budget has room for all that is to come. */
+  #solicit(task: RunningTask): void {
+    if (task.heldOut > 0) return this.#sendReadyToTransfer(task)
+    const bytes = Math.min(task.command.expectedDataTransferLength, MAXIMUM_TRANSFER_BYTES)
+    task.leaveLine = this.#dataOutBudget.take(bytes, () => {
+      task.heldOut = bytes
+      this.#sendReadyToTransfer(task)
+    })
+  }
+
+  #sendReadyToTransfer(task: RunningTask): void {
+    const { sender } = this.#session
+    this.#lastTransferTag = (this.#lastTransferTag + 1) % RESERVED_TAG
+    const { bufferOffset, length } = task.dataOut.nextBurst(this.#lastTransferTag)
+    sender.send(
+      encodeReadyToTransfer({
+        ...sender.numbers(),
+        lun: task.command.lun,
+        initiatorTaskTag: task.command.initiatorTaskTag,
+        targetTransferTag: this.#lastTransferTag,
+        r2tSN: task.r2tSN++,
+        bufferOffset,
+        desiredDataTransferLength: length,
+      }),
+    )
+  }
+
+  #run(task: RunningTask, dataInLimit: number): void {
+    const { command, dataOut, abort } = task
+    task.isRunning = true
+    const { target, nexus } = this.#session
+    const running = target.scsi.execute({
+      nexus,
+      lun: command.lun,
+      cdb: command.cdb,
+      attribute: ATTRIBUTES[command.attribute] ?? 'simple',
+      dataOut: dataOut.pieces,
+      dataInLimit,
+      signal: abort.signal,
+    })
+    void running.then((result) => {
+      const giveBack = (): void => {
+        if (dataInLimit > 0) this.#dataInBudget.give(dataInLimit)
+        result.release?.()
+      }
+      this.#finish(task, { ...result, release: giveBack })
+    })
+  }
+
+  /** The one end of every task, told of or not. */
+  #finish(task: RunningTask, result: TaskResult): void {
+    const { command } = task
+    const wasAborted = task.abort.signal.aborted
+    task.dataOut.release()
+    if (task.heldOut > 0) this.#dataOutBudget.give(task.heldOut)
+    if (command.immediate) this.#immediate--
+    else this.#session.sender.window.leave()
+    if (wasAborted) {
+      this.#leaving.delete(task)
+      result.release?.()
+    } else {
+      this.#byTag.delete(command.initiatorTaskTag)
+      this.#respond(task, result)
+    }
+    task.settle()
+  }
+
+  #respond(task: RunningTask, result: TaskResult): void {
+    const { command } = task
+    const { sender, parameters } = this.#session
+    const residual = residualOfTask(command, result)
+    const hasSense = result.sense !== undefined && result.sense.length > 0
+    const isCollapsed = !hasSense && result.dataIn.some((chunk) => chunk.length > 0)
+    const pieces = cutDataIn(
+      result.dataIn,
+      parameters.initiatorMaxRecvDataSegmentLength,
+      parameters.maxBurstLength,
+    )
+    const pdus = pieces.map((piece, index): [Buffer, readonly Buffer[]] => {
+      const isLast = isCollapsed && index === pieces.length - 1
+      for (const chunk of piece.chunks) this.#server.counters.bytesRead += chunk.length
+      const bhs = encodeDataIn({
+        ...(isLast ? sender.nextNumbers() : { ...sender.numbers(), statSN: 0 }),
+        final: piece.final,
+        lun: 0n,
+        initiatorTaskTag: command.initiatorTaskTag,
+        targetTransferTag: RESERVED_TAG,
+        dataSN: index,
+        bufferOffset: piece.bufferOffset,
+        status: isLast ? { status: result.status, residual } : undefined,
+      })
+      return [bhs, piece.chunks]
+    })
+    if (!isCollapsed) {
+      const bhs = encodeScsiResponse({
+        ...sender.nextNumbers(),
+        response: 0,
+        status: result.status,
+        initiatorTaskTag: command.initiatorTaskTag,
+        expDataSN: pieces.length + task.r2tSN,
+        residual,
+      })
+      pdus.push([bhs, hasSense ? encodeSense(result.sense as Buffer) : []])
+    }
+    if (result.status === ScsiStatus.good) {
+      this.#server.counters.bytesWritten += Math.min(result.dataOutLength, command.expectedDataTransferLength)
+    }
+    sender.sendAll(pdus, () => result.release?.())
+  }
+
+  /**
+   * Aborts the tasks that are meant: no status of theirs is sent any more.
+   * @returns resolves with true when nothing is done for any of them, also those aborted before; with false when that
+   *   takes longer than the limit
+   */
+  async abort(isMeant: (command: ScsiCommand) => boolean): Promise<boolean> {
+    for (const task of [...this.#byTag.values()]) if (isMeant(task.command)) this.#abort(task)
+    const waiting = [...this.#leaving].filter(({ command }) => isMeant(command))
+    if (waiting.length === 0) return true
+    const { environment, limits } = this.#server
+    let cancel = (): void => undefined
+    const late = new Promise<boolean>((resolve) => {
+      cancel = environment.after(limits.settleMilliseconds, () => resolve(false))
+    })
+    const all = Promise.all(waiting.map(({ settled }) => settled)).then(() => true)
+    const isSettled = await Promise.race([all, late])
+    cancel()
+    return isSettled
+  }
+
+  #abort(task: RunningTask): void {
+    this.#byTag.delete(task.command.initiatorTaskTag)
+    this.#leaving.add(task)
+    task.abort.abort()
+    task.leaveLine()
+    if (!task.isRunning) this.#finish(task, faultResult('incorrect-amount'))
+  }
+}
+
+function newTask(command: ScsiCommand, dataOut: DataOutSequence): RunningTask {
+  let settle = (): void => undefined
+  const settled = new Promise<void>((resolve) => {
+    settle = resolve
+  })
+  return {
+    command,
+    dataOut,
+    abort: new AbortController(),
+    settled,
+    settle,
+    isRunning: false,
+    targetTransferTag: RESERVED_TAG,
+    r2tSN: 0,
+    heldOut: 0,
+    leaveLine: () => undefined,
+  }
+}
+
+/** What an initiator expects to move; of a command in both directions the length is that of its Data-Out. */
+function expectations(command: ScsiCommand): { dataIn: number; dataOut: number; dataInLimit: number } {
+  const { read, write, expectedDataTransferLength, bidirectionalReadLength } = command
+  const expectedRead = write ? bidirectionalReadLength : expectedDataTransferLength
+  const dataIn = read ? expectedRead : 0
+  return {
+    dataIn,
+    dataOut: write ? expectedDataTransferLength : 0,
+    dataInLimit: Math.min(dataIn, MAXIMUM_TRANSFER_BYTES),
+  }
+}
+
+function residualOfTask(command: ScsiCommand, result: TaskResult): Residual {
+  const expected = expectations(command)
+  if (command.write) return residualBetween(expected.dataOut, result.dataOutLength)
+  if (command.read) return residualBetween(expected.dataIn, result.dataInLength)
+  const asked = Math.max(result.dataInLength, result.dataOutLength)
+  return asked > 0 ? residualBetween(0, asked) : NO_RESIDUAL
+}
