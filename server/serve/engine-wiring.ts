@@ -12,9 +12,10 @@ import { createWorkerPool } from '../../storage/posix/worker-pool.ts'
 import type { BackupMonitor } from '../backups/monitor.ts'
 import { Events } from '../events.ts'
 import { type DurableHandleFile, openDurableHandles } from '../state/durable-handles.ts'
-import type { ServerUsage } from '../status/server-status.ts'
+import type { ServerStatus, ServerTotals, ServerUsage } from '../status/server-status.ts'
 import { followBackups } from './backups.ts'
 import { type ServerDiscovery, startServerDiscovery } from './discovery.ts'
+import { type IscsiService, startIscsi } from './iscsi-server.ts'
 import type { RunningServer, StartOptions, StartServer } from './running-server.ts'
 import { ServedVolumes } from './served-volumes.ts'
 import { serverGuid } from './server-guid.ts'
@@ -62,6 +63,7 @@ async function start(
   })
   const restored = await restoreOpens(server, durables.records)
   if (restored > 0) log.info({ opens: restored }, 'durable opens of an earlier run wait for their clients')
+  const iscsi = await startIscsi({ configuration, environment, pool, log: logTo })
   const listener = await listen({
     addresses: configuration.smb.enabled ? configuration.smb.listen : [],
     engine: createSmbEngine(server, configuration),
@@ -70,6 +72,9 @@ async function start(
     maximumConnections: configuration.smb.maxConnections,
     maximumConnectionsPerAddress: configuration.smb.maxConnectionsPerAddress,
     onError: (message) => log.warn(message),
+  }).catch(async (error) => {
+    await iscsi.close()
+    throw error
   })
   const smbAddresses = listener.addresses
   const discovery = await startServerDiscovery({
@@ -82,7 +87,8 @@ async function start(
   const events = new Events((error) => log.error({ err: error }, 'bug: a listener failed'))
   const backups = followBackups(server, volumes.monitored(), events)
   volumes.onNew = () => backups.follow(volumes.monitored())
-  return runningServer({ options, storage, volumes, server, listener, discovery, durables, backups, events })
+  const parts = { options, storage, volumes, server, listener, iscsi, discovery, durables, backups, events }
+  return runningServer(parts)
 }
 
 function logAs(
@@ -101,6 +107,7 @@ interface Parts {
   readonly volumes: ServedVolumes
   readonly server: Server
   readonly listener: Listener
+  readonly iscsi: IscsiService
   readonly discovery: ServerDiscovery
   readonly durables: DurableHandleFile
   readonly backups: BackupMonitor
@@ -108,26 +115,31 @@ interface Parts {
 }
 
 function runningServer(parts: Parts): RunningServer {
-  const { options, storage, volumes, server, listener, discovery, durables, backups, events } = parts
+  const { options, storage, volumes, server, listener, iscsi, discovery, durables, backups, events } = parts
   return {
     events,
-    listeners: listener.addresses.map((address) => ({ protocol: 'smb', address })),
+    listeners: [
+      ...listener.addresses.map((address) => ({ protocol: 'smb' as const, address })),
+      ...iscsi.addresses.map((address) => ({ protocol: 'iscsi' as const, address })),
+    ],
     announcements: () => discovery.announcements(),
     shares: () => volumes.shares(),
     async reload(configuration) {
-      server.shareList = shareList(await volumes.makeShares(configuration))
+      const shares = await volumes.makeShares(configuration)
+      await iscsi.reload(configuration)
+      server.shareList = shareList(shares)
       backups.follow(volumes.monitored())
       discovery.update(configuration)
     },
-    status: () => smbStatus(server),
-    usage: () => usage(options, server, listener),
+    status: () => status(server, iscsi),
+    usage: () => usage(options, server, listener, iscsi),
     backups: () => backups.statuses(),
-    closeSession: (id) => closeSessionById(server, id),
+    closeSession: (id) => closeSessionById(server, id) || iscsi.closeSession(id),
     closeFile: (id) => closeFileById(server, id),
     async close() {
       // The first goodbye is on the wire before a connection is closed; its repetitions need not be waited for before.
       const goodbye = discovery.close()
-      await listener.close()
+      await Promise.all([listener.close(), iscsi.close()])
       const sessions = Array.from(server.globalSessionTable.values())
       await Promise.all(sessions.map((session) => disconnectSession(server, session)))
       // What their clients may come back for is kept for the next run.
@@ -139,8 +151,39 @@ function runningServer(parts: Parts): RunningServer {
   }
 }
 
-function usage({ configuration }: StartOptions, server: Server, listener: Listener): ServerUsage {
-  const { limits, totals } = smbUsage(server)
+function status(server: Server, iscsi: IscsiService): ServerStatus {
+  const smb = smbStatus(server)
+  const { sessions, treeConnects } = iscsi.status()
+  return {
+    ...smb,
+    sessions: [...smb.sessions, ...sessions],
+    treeConnects: [...smb.treeConnects, ...treeConnects],
+    totals: sumOf(smb.totals, iscsi.usage().totals),
+  }
+}
+
+function usage(
+  { configuration }: StartOptions,
+  server: Server,
+  listener: Listener,
+  iscsi: IscsiService,
+): ServerUsage {
+  const smb = smbUsage(server)
+  const ofIscsi = iscsi.usage()
   const limit = configuration.smb.maxConnections
-  return { limits: [{ what: 'connections', limit, ...listener.connections() }, ...limits], totals }
+  const connections = { what: 'connections', limit, ...listener.connections() }
+  return {
+    limits: [connections, ...smb.limits, ...ofIscsi.limits],
+    totals: sumOf(smb.totals, ofIscsi.totals),
+  }
+}
+
+function sumOf(one: ServerTotals, other: ServerTotals): ServerTotals {
+  return {
+    connections: one.connections + other.connections,
+    requests: one.requests + other.requests,
+    failedLogins: one.failedLogins + other.failedLogins,
+    bytesRead: one.bytesRead + other.bytesRead,
+    bytesWritten: one.bytesWritten + other.bytesWritten,
+  }
 }

@@ -20,7 +20,7 @@ import type { RunningServer } from './running-server.ts'
 /** After this, connections are cut: a supervisor kills what takes longer than it allows. */
 const DRAIN_MILLISECONDS = 10_000
 /** What a reload takes over; the rest needs a restart. */
-const RELOADED_SECTIONS = ['source', 'shares', 'snapshots']
+const RELOADED_SECTIONS = ['source', 'shares', 'snapshots', 'targets']
 
 export interface Service {
   readonly running: RunningServer

@@ -15,7 +15,6 @@ export function notBuilt(configuration: Configuration): NotBuilt[] {
   const found: NotBuilt[] = []
   const add = (missing: boolean, message: string): void => void found.push({ missing, message })
   if (configuration.afp.enabled) add(true, `[afp]: AFP ${NOT_BUILT}; nothing listens for it`)
-  if (configuration.targets.length > 0) add(true, `[[target]]: iSCSI ${NOT_BUILT}; no target is served`)
   for (const share of configuration.shares) {
     const reason = whyNotServed(share)
     if (reason !== undefined) add(true, `share "${share.name}" is not served: ${reason}`)

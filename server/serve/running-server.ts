@@ -59,7 +59,7 @@ export interface RunningServer {
   announcements(): readonly RunningAnnouncement[]
   /** As of the last reload. */
   shares(): readonly RunningShare[]
-  /** Takes over shares and users; sessions stay. Rejects when it cannot, and then nothing has changed. */
+  /** Takes over shares, targets and users; sessions stay. Rejects when it cannot, and then nothing has changed. */
   reload(configuration: Configuration): Promise<void>
   status(): ServerStatus
   usage(): ServerUsage

@@ -3,8 +3,8 @@
 export interface SessionStatus {
   /** For `poolhouse session close`. */
   readonly id: string
-  readonly protocol: 'smb' | 'afp'
-  /** '' for anonymous. */
+  readonly protocol: 'smb' | 'afp' | 'iscsi'
+  /** '' for anonymous; of an iSCSI session the initiator's name. */
   readonly user: string
   readonly address: string
   /** Such as `3.1.1`. */
@@ -18,6 +18,7 @@ export interface SessionStatus {
 
 export interface TreeConnectStatus {
   readonly sessionId: string
+  /** Of an iSCSI session the target. */
   readonly share: string
   /** ISO 8601. */
   readonly since: string

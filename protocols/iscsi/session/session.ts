@@ -93,7 +93,7 @@ export function sessionOfPort(
 ): Session | undefined {
   for (const session of server.sessions.values()) {
     const isSame = session.initiatorName === initiatorName && session.isid.equals(isid)
-    if (isSame && session.target === target) return session
+    if (isSame && session.target.scsi === target.scsi) return session
   }
   return undefined
 }

@@ -75,7 +75,7 @@ function done(isSettled: boolean): TaskManagementResult {
 }
 
 function sessionsOf(server: IscsiServer, { target }: Session): Session[] {
-  return [...server.sessions.values()].filter((session) => session.target === target)
+  return [...server.sessions.values()].filter((session) => session.target.scsi === target.scsi)
 }
 
 async function abortEverywhere(
