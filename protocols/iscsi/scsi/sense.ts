@@ -63,7 +63,7 @@ export const senses = {
   savingNotSupported: { key: illegalRequest, code: 0x3900 },
   mediumRemovalPrevented: { key: illegalRequest, code: 0x5302 },
   insufficientRegistrations: { key: illegalRequest, code: 0x5504 },
-  powerOn: { key: unitAttention, code: 0x2901 },
+  powerOn: { key: unitAttention, code: 0x2900 },
   busReset: { key: unitAttention, code: 0x2902 },
   deviceReset: { key: unitAttention, code: 0x2903 },
   nexusLoss: { key: unitAttention, code: 0x2907 },

@@ -241,7 +241,7 @@ t.test('unit attentions, and REQUEST SENSE', async (t) => {
   alice.login()
   t.equal((await alice.run('12 00 00 00ff 00')).status, 0, 'INQUIRY passes')
   t.equal(await alice.outcome('a0 00 00 000000 00000100 00 00'), 'good')
-  t.equal(await alice.outcome(blockCdb(0x28, 0, 1)), '06/2901', 'a new session')
+  t.equal(await alice.outcome(blockCdb(0x28, 0, 1)), '06/2900', 'a new session')
   t.equal(await alice.outcome(blockCdb(0x28, 0, 1)), 'good')
   t.equal(target.resetLogicalUnit(0n), true)
   t.equal(target.resetLogicalUnit(9n << 48n), false)
