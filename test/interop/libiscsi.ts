@@ -1,6 +1,6 @@
 /** libiscsi's suite (iscsi-test-cu): every test, over several kinds of disk, with and without digests and CHAP; and qemu-img. */
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { passes, type Result, readLeftOut, readResults, type TestName } from './libiscsi/results.ts'
 import { libiscsiRunner, needs } from './needs.ts'
@@ -13,6 +13,8 @@ import type { Suite } from './suite.ts'
 
 const runSeconds = 900
 const convertSeconds = 300
+/** SANITIZE OVERWRITE of a whole disk takes longer than all else. */
+const testSeconds = 150
 
 export const libiscsiSuite: Suite = {
   name: 'libiscsi',
@@ -26,6 +28,7 @@ export const libiscsiSuite: Suite = {
 const leastPassed = 225
 /** Below 0x1fffff blocks: of a larger disk some tests try nothing. */
 const diskSize = '1000MiB'
+const diskBytes = 1000 * 1024 ** 2
 const imageSize = '2GiB'
 const imageBytes = 2 * 1024 ** 3
 
@@ -101,6 +104,10 @@ async function makeTarget(directory: string, way: Way): Promise<Target> {
   await mkdir(folder, { recursive: true })
   const secretFile = join(folder, 'secret')
   await writeFile(secretFile, chapSecret, { mode: 0o600 })
+  // What is never written is not made by the server.
+  const protectedImage = join(folder, `${disks.writeProtected}.img`)
+  await writeFile(protectedImage, '')
+  await truncate(protectedImage, diskBytes)
   const lun = (id: number, size = diskSize) => ({ id, path: join(folder, `${id}.img`), size })
   return {
     keys: { name: targetName(way), ...way.keys },
@@ -170,7 +177,7 @@ async function runTests(
   const wanted = only ?? (report.filter.length === 0 ? 'SCSI.*,iSCSI.*' : report.filter.map(around).join(','))
   const urls = portals.map((portal) => urlOf(portal, way, disk))
   const omitted = without.length === 0 ? [] : ['-x', without.join(',')]
-  const result = await run('bash', [libiscsiRunner, '-o', table, '-f', wanted, ...omitted, ...urls], {
+  const result = await run('bash', [libiscsiRunner, '-T', String(testSeconds), '-o', table, '-f', wanted, ...omitted, ...urls], {
     seconds: runSeconds,
   })
   expect(result.code === 0, result.timedOut ? `not done in ${runSeconds} s` : result.stdout + result.stderr)
