@@ -3,10 +3,11 @@
 import { cut, joined } from '../bytes.ts'
 import type { Command, Request, TargetContext } from '../command.ts'
 import type { LogicalUnit } from '../logical-unit.ts'
-import { done, fail, invalidField, invalidParameter, type Outcome } from '../outcome.ts'
+import { done, fail, invalidField, invalidParameter, type Outcome, withStatus } from '../outcome.ts'
 import type { SanitizeState } from '../sanitize-state.ts'
 import { senses } from '../sense.ts'
 import { senseOfStorageError } from '../storage-sense.ts'
+import { ScsiStatus } from '../task.ts'
 
 const SANITIZE = 0x48
 const ServiceAction = { overwrite: 0x01, blockErase: 0x02, exitFailureMode: 0x1f } as const
@@ -66,7 +67,7 @@ function exitFailureMode({ cdb, unit }: Request): Outcome {
 
 /** Runs it to its end, whatever becomes of the command. */
 async function start(
-  { cdb, unit, target }: Request,
+  { cdb, unit, target, task }: Request,
   dataOutLength: number,
   work: (state: SanitizeState) => Promise<void>,
 ): Promise<Outcome> {
@@ -85,7 +86,16 @@ async function start(
   const running = run(unit, target, state, work)
   state.settled = running
   if ((flags & IMMED) !== 0) return done(dataOutLength)
-  return (await running) ?? done(dataOutLength)
+  return (await Promise.race([running, aborted(task.signal)])) ?? done(dataOutLength)
+}
+
+/** An aborted command ends, and what it has begun goes on (SBC-3 4.11.2). */
+function aborted(signal: AbortSignal): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const end = (): void => resolve(withStatus(ScsiStatus.taskAborted))
+    if (signal.aborted) end()
+    else signal.addEventListener('abort', end, { once: true })
+  })
 }
 
 /** @returns what to answer when it failed */
