@@ -52,16 +52,15 @@ async function perform(
     case TaskManagement.clearTaskSet:
       return done(await abortEverywhere(server, session, onUnit))
     case TaskManagement.logicalUnitReset: {
-      await abortEverywhere(server, session, onUnit)
-      return scsi.resetLogicalUnit(request.lun)
-        ? TaskManagementResult.complete
-        : TaskManagementResult.lunDoesNotExist
+      const isSettled = await abortEverywhere(server, session, onUnit)
+      return scsi.resetLogicalUnit(request.lun) ? done(isSettled) : TaskManagementResult.lunDoesNotExist
     }
     case TaskManagement.targetWarmReset:
-    case TaskManagement.targetColdReset:
-      await abortEverywhere(server, session, () => true)
+    case TaskManagement.targetColdReset: {
+      const isSettled = await abortEverywhere(server, session, () => true)
       scsi.resetTarget()
-      return TaskManagementResult.complete
+      return done(isSettled)
+    }
     case TaskManagement.taskReassign:
       return TaskManagementResult.reassignmentNotSupported
     default:
