@@ -118,10 +118,10 @@ function runningServer(parts: Parts): RunningServer {
   const { options, storage, volumes, server, listener, iscsi, discovery, durables, backups, events } = parts
   return {
     events,
-    listeners: [
-      ...listener.addresses.map((address) => ({ protocol: 'smb' as const, address })),
-      ...iscsi.addresses.map((address) => ({ protocol: 'iscsi' as const, address })),
-    ],
+    get listeners() {
+      const smb = listener.addresses.map((address) => ({ protocol: 'smb' as const, address }))
+      return [...smb, ...iscsi.addresses.map((address) => ({ protocol: 'iscsi' as const, address }))]
+    },
     announcements: () => discovery.announcements(),
     shares: () => volumes.shares(),
     async reload(configuration) {

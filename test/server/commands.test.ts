@@ -142,7 +142,7 @@ t.test('serve without a configuration', async (t) => {
   t.match(server.stdout(), 'smb://poolhouse@127.0.0.1:4450/backup')
   t.match(server.stdout(), /Windows {2}needs port 445: run as root with --public/)
   t.notMatch(server.stderr(), /not built/)
-  t.notMatch(server.stdout(), /afp|iscsi/)
+  t.notMatch(server.stdout(), /^listening (?:afp|iscsi)/m)
   for (const name of ['accounts.json', 'first-password'])
     t.equal(statSync(join(cwd, '.poolhouse', name)).mode & 0o777, 0o600)
   t.equal(await server.stop('SIGINT'), 0)

@@ -217,3 +217,10 @@ export async function loggedIn(
   if (response.status !== 0 || !response.transit) throw new Error(`login: ${response.status.toString(16)}`)
   return initiator
 }
+
+/** Answers come when the test says. */
+export function byHand({ scsi }: Scene): (result?: TaskResult) => void {
+  const waiting: ((result: TaskResult) => void)[] = []
+  scsi.answer = () => new Promise((resolve) => waiting.push(resolve))
+  return (result = GOOD) => waiting.shift()?.(result)
+}
