@@ -11,7 +11,7 @@ import type { Open } from './state/open.ts'
 import type { Request } from './state/request.ts'
 import type { Server } from './state/server.ts'
 import type { Channel, Session } from './state/session.ts'
-import type { TreeConnect } from './state/tree-connect.ts'
+import type { Tree, TreeConnect } from './state/tree-connect.ts'
 
 /** What must be found and valid before a command runs. Each includes those before it. */
 export type Needs = 'nothing' | 'session' | 'tree' | 'open'
@@ -37,6 +37,7 @@ export class CommandContext {
   signingKey: Channel['signingKey']
   #session: Session | undefined
   #treeConnect: TreeConnect | undefined
+  #view: Tree | undefined
   #open: Open | undefined
 
   constructor(fields: {
@@ -77,6 +78,20 @@ export class CommandContext {
 
   set treeConnect(treeConnect: TreeConnect) {
     this.#treeConnect = treeConnect
+  }
+
+  /** In a CREATE: what its name is looked for in, the tree connect's tree or a previous version of it. */
+  get tree(): Tree {
+    return this.#view ?? this.treeConnect
+  }
+
+  /** The previous version that a CREATE is of; undefined: it is of what is there now. */
+  get view(): Tree | undefined {
+    return this.#view
+  }
+
+  set view(view: Tree) {
+    this.#view = view
   }
 
   /** In a CREATE: the open it made, for those that follow in its compound. */

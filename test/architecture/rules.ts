@@ -122,6 +122,7 @@ export const layers: readonly Layer[] = [
     files: /^storage\/memory\//,
     mayImport: ['storage', 'storage/names', 'storage/metadata'],
   },
+  { name: 'storage/previous', files: /^storage\/previous\//, mayImport: ['storage'] },
   { name: 'storage/limited', files: /^storage\/limited\//, mayImport: ['storage'] },
   {
     // The disk's edge: how old a directory's time stamp is can only be told by the clock.

@@ -17,18 +17,18 @@ type Found = Extract<OpenOutcome, { ok: true }>
  * @param target '/'-separated
  */
 export async function refuseTarget(
-  { server, treeConnect }: CommandContext,
+  { server, treeConnect: { maximalAccess: shareAccess } }: CommandContext,
   open: Open,
   target: string,
   replace: boolean,
 ): Promise<NtStatus | undefined> {
   const folderPath = target.slice(0, Math.max(0, target.lastIndexOf('/')))
   const [folder, replaced] = await Promise.all([
-    lookUp(treeConnect, folderPath, true),
-    replace ? lookUp(treeConnect, target, true) : undefined,
+    lookUp(open, folderPath, true),
+    replace ? lookUp(open, target, true) : undefined,
   ])
   await Promise.all([folder?.handle.close(), replaced?.handle.close()])
-  const token = () => tokenOf(server, treeConnect.admission)
+  const token = () => tokenOf(server, open.admission)
   const adding = open.isDirectory ? DirectoryAccess.ADD_SUBDIRECTORY : DirectoryAccess.ADD_FILE
   if (folder?.securityDescriptor !== undefined) {
     const rights = maximalAccess(decodeSecurityDescriptor(folder.securityDescriptor), token())
@@ -39,7 +39,7 @@ export async function refuseTarget(
   const { permissions, securityDescriptor, parentDescriptor } = replaced
   if (permissions === undefined) throw new Error('storage was asked for permissions')
   const facts = { permissions, securityDescriptor, parentDescriptor }
-  const allowed = allowedAccess(facts, token, treeConnect.maximalAccess)
+  const allowed = allowedAccess(facts, token, shareAccess)
   return (allowed & FileAccess.DELETE) === 0 ? Status.ACCESS_DENIED : undefined
 }
 

@@ -139,7 +139,7 @@ export async function linkFile(
   if (info.rootDirectory !== 0n) return fail(Status.INVALID_PARAMETER)
   if (open.isDirectory) return fail(Status.FILE_IS_A_DIRECTORY)
   // No right of the open is asked for, as it is the folder that is changed.
-  if (context.treeConnect.admission.readOnly) return fail(Status.ACCESS_DENIED)
+  if (open.admission.readOnly) return fail(Status.ACCESS_DENIED)
   const target = targetPath(open, info.fileName)
   if (typeof target === 'number') return fail(target)
   const replace = (info.flags & RenameFlag.REPLACE_IF_EXISTS) !== 0

@@ -59,6 +59,8 @@ export interface OpenFields {
   readonly fileId: FileId
   /** By what right it was opened. */
   readonly right: Right
+  /** It is of a previous version: `right` is of that, and stays, whatever becomes of the tree connect's. */
+  readonly previous?: boolean
   readonly grantedAccess: number
   readonly shareAccess: number
   readonly createOptions: number
@@ -83,6 +85,7 @@ export class Open {
   readonly fileId: FileId
   #attachment: Attachment | undefined
   #right: Right
+  readonly #isPrevious: boolean
   readonly grantedAccess: number
   readonly shareAccess: number
   readonly createOptions: number
@@ -147,6 +150,7 @@ export class Open {
   constructor(fields: OpenFields) {
     this.fileId = fields.fileId
     this.#right = fields.right
+    this.#isPrevious = fields.previous ?? false
     this.grantedAccess = fields.grantedAccess
     this.shareAccess = fields.shareAccess
     this.createOptions = fields.createOptions
@@ -163,7 +167,7 @@ export class Open {
   /** Open.Session, Open.TreeConnect and Open.Connection from now on. */
   attach(attachment: Attachment): void {
     this.#attachment = attachment
-    this.#right = attachment.treeConnect
+    if (!this.#isPrevious) this.#right = attachment.treeConnect
   }
 
   /** They are NULL from now on: the client is away. */
@@ -185,7 +189,7 @@ export class Open {
     return this.#attachment?.connection
   }
 
-  /** Of the tree connect, or of the last one. */
+  /** Of the tree connect, or of the last one; of a previous version its own. */
   get share(): Share {
     return this.#right.share
   }

@@ -35,6 +35,20 @@ export interface Admission {
   readonly administrator: boolean
 }
 
+/** What a share held at earlier times (MS-SMB2 2.2.13.2.7, 2.2.32.2). */
+export interface PreviousVersions {
+  /**
+   * When they were made: milliseconds since 1970, whole seconds, newest first, no two the same.
+   * @throws StorageError when they cannot be listed
+   */
+  list(): Promise<readonly number[]>
+  /**
+   * One as a tree that cannot be written, with other file ids than the live one's, and the same object as long as one has it open.
+   * @returns undefined when there is none of that time
+   */
+  at(created: number): Promise<FileSystem | undefined>
+}
+
 export interface Share {
   readonly name: string
   readonly type: 'disk' | 'pipe'
@@ -64,6 +78,8 @@ export interface Share {
   readonly zeroFileId: boolean
   /** What nothing is inherited for is left to its mode, not to its owner alone. */
   readonly modesByDefault: boolean
+  /** Absent: there are none. */
+  readonly previousVersions?: PreviousVersions
   /** @returns undefined when the principal may not connect */
   admit(principal: Principal): Admission | undefined
   /**

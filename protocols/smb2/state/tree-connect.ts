@@ -3,6 +3,9 @@
 import type { Admission, Share } from './server.ts'
 import type { Session } from './session.ts'
 
+/** A tree as someone may use it: a tree connect's, or a previous version of that. */
+export type Tree = Readonly<Pick<TreeConnect, 'share' | 'admission' | 'maximalAccess'>>
+
 export interface TreeConnect {
   readonly treeId: number
   readonly session: Session

@@ -93,7 +93,7 @@ export interface Answers extends RequestedContexts {
 
 /** The contexts of the response: only what was asked for, since Macs take others for an error. */
 export function answerContexts(
-  { connection, server, treeConnect }: Pick<CommandContext, 'connection' | 'server' | 'treeConnect'>,
+  { connection, server, tree }: Pick<CommandContext, 'connection' | 'server' | 'tree'>,
   requested: Answers,
   stat: FileStat,
   maximalAccess: number,
@@ -108,7 +108,7 @@ export function answerContexts(
     answers.push({ name: CreateContextName.MAXIMAL_ACCESS, data })
   }
   if (requested.wantsOnDiskId) {
-    const diskFileId = fileIdOf(stat, treeConnect.share, connection)
+    const diskFileId = fileIdOf(stat, tree.share, connection)
     const data = encodeQueryOnDiskIdResponse({ diskFileId, volumeId: stat.volumeId })
     answers.push({ name: CreateContextName.ON_DISK_ID, data })
   }

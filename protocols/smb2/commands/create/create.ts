@@ -32,6 +32,7 @@ import { parseName, parsePosixName, pathNameOf } from './name.ts'
 import { type OpenedFile, type OpenResult, openFile, openFileOf } from './open-file.ts'
 import { grantOplock } from './oplock.ts'
 import { createOnPipeShare } from './pipe.ts'
+import { previousVersionOf, viewPrevious, withoutAbsence, withoutCaching } from './previous.ts'
 import { type Claimed, isReconnect } from './reconnect.ts'
 import { registerOpen } from './register.ts'
 import { responseTo } from './response.ts'
@@ -100,8 +101,16 @@ async function createNew(
 ): Promise<Outcome<CreateResponse>> {
   const mismatch = validateKind(request, name)
   if (mismatch !== undefined) return fail(mismatch)
-  // A directory has no snapshots: whatever time is asked for, nothing is there.
-  if (contexts.timewarp !== undefined && contexts.timewarp !== 0n) return fail(Status.OBJECT_NAME_NOT_FOUND)
+  const isView = context.view !== undefined
+  const previous = isView ? undefined : previousVersionOf(context.tree, contexts.timewarp, name)
+  if (previous !== undefined) {
+    const refused = await viewPrevious(context, request, previous.created)
+    if (refused !== undefined) return fail(refused)
+    return createNew(context, withoutCaching(request), withoutAbsence(contexts), {
+      name: previous.name,
+      lease: undefined,
+    })
+  }
   const refusal = lease && refuseLease(context, lease, name)
   if (refusal !== undefined) return fail(refusal)
   const desiredAccess = mapGenericAccess(request.desiredAccess)
@@ -174,17 +183,14 @@ function isTreeGone({ session, treeConnect }: CommandContext): boolean {
   return session.closing || session.treeConnectTable.get(treeConnect.treeId) !== treeConnect
 }
 
-async function dropOpened(
-  { server, treeConnect }: CommandContext,
-  opened: OpenedFile,
-): Promise<Outcome<never>> {
-  await leaveNode(server, { ...treeConnect, file: openFileOf(opened) })
+async function dropOpened({ server, tree }: CommandContext, opened: OpenedFile): Promise<Outcome<never>> {
+  await leaveNode(server, { ...tree, file: openFileOf(opened) })
   await opened.handle.close()
   return fail(Status.NETWORK_NAME_DELETED)
 }
 
-function hasCompression({ treeConnect }: CommandContext): boolean {
-  return treeConnect.share.fileSystem?.features.compression === true
+function hasCompression({ tree }: CommandContext): boolean {
+  return tree.share.fileSystem?.features.compression === true
 }
 
 function register(context: CommandContext, request: CreateRequest, opened: OpenedFile, posix: boolean): Open {

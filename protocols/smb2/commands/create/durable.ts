@@ -34,7 +34,8 @@ export interface DurableContexts {
   readonly reconnectV2: DurableHandleReconnectV2 | undefined
 }
 
-const NONE: DurableContexts = {
+/** It says nothing of them. */
+export const NO_DURABLE: DurableContexts = {
   request: false,
   requestV2: undefined,
   reconnect: undefined,
@@ -43,7 +44,7 @@ const NONE: DurableContexts = {
 
 /** @throws DecodeError when a context's data is malformed */
 export function readDurableContexts(contexts: readonly CreateContext[]): DurableContexts {
-  if (contexts.length === 0) return NONE
+  if (contexts.length === 0) return NO_DURABLE
   const request = findCreateContext(contexts, CreateContextName.DURABLE_HANDLE_REQUEST)
   const requestV2 = findCreateContext(contexts, CreateContextName.DURABLE_HANDLE_REQUEST_V2)
   const reconnect = findCreateContext(contexts, CreateContextName.DURABLE_HANDLE_RECONNECT)

@@ -29,23 +29,23 @@ export const NO_INHERITANCE: Inheritance = {}
  * @throws DecodeError for a malformed descriptor
  */
 export function inheritanceOf(
-  { server, treeConnect }: CommandContext,
+  { server, tree }: CommandContext,
   given: Buffer | undefined,
   parent: Buffer | undefined,
   isDirectory: boolean,
 ): Inheritance | NtStatus {
   if (given === undefined && parent === undefined) return NO_INHERITANCE
-  const token = tokenOf(server, treeConnect.admission)
+  const token = tokenOf(server, tree.admission)
   const above = parent === undefined ? undefined : decodeSecurityDescriptor(parent)
   const creator = given === undefined ? undefined : decodeSecurityDescriptor(given)
   const adding = isDirectory ? DirectoryAccess.ADD_SUBDIRECTORY : DirectoryAccess.ADD_FILE
   if (above !== undefined && (maximalAccess(above, token) & adding) === 0) return Status.ACCESS_DENIED
   const refusal = creator === undefined ? undefined : refuseCreator(creator, token)
   if (refusal !== undefined) return refusal
-  const { owner, group } = ownerOf(treeConnect.share, token, server.identities)
+  const { owner, group } = ownerOf(tree.share, token, server.identities)
   const made = createSecurityDescriptor({
     ...{ parent: above, creator, isContainer: isDirectory, owner, group },
-    modesByDefault: treeConnect.share.modesByDefault,
+    modesByDefault: tree.share.modesByDefault,
   })
   const securityDescriptor = made === undefined ? undefined : encodeSecurityDescriptor(made)
   if ((securityDescriptor?.length ?? 0) > MAXIMUM_SECURITY_DESCRIPTOR_BYTES)

@@ -39,14 +39,14 @@ export function requestedLease(
 
 /** 3.3.5.9.8: "If ... Lease.FileName does not match the file name for the incoming request". */
 export function refuseLease(
-  { server, connection, treeConnect }: CommandContext,
+  { server, connection, tree }: CommandContext,
   { context }: RequestedLease,
   { path, stream }: ParsedName,
 ): NtStatus | undefined {
   const place = server.leaseTables.find(connection.clientGuid, context.leaseKey)?.place
   if (place === undefined) return undefined
   const isSame =
-    place.root === treeConnect.share.fileSystem &&
+    place.root === tree.share.fileSystem &&
     foldKey(place.path) === foldKey(path) &&
     place.stream === foldKey(stream)
   return isSame ? undefined : Status.INVALID_PARAMETER

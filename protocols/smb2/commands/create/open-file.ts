@@ -71,7 +71,7 @@ export type OpenResult = OpenedFile | NtStatus | HeldUp | StoppedOnLink
 export async function openFile(context: CommandContext, plan: OpenPlan): Promise<OpenResult> {
   const changeMark = context.server.oplocks.mark()
   const maximum = (plan.desiredAccess & FileAccess.MAXIMUM_ALLOWED) !== 0
-  const { administrator } = context.treeConnect.admission
+  const { administrator } = context.tree.admission
   // MS-DTYP 2.5.3.2: SACLs are for those with SeSecurityPrivilege.
   if ((plan.desiredAccess & FileAccess.ACCESS_SYSTEM_SECURITY) !== 0 && !administrator) {
     return Status.PRIVILEGE_NOT_HELD
@@ -85,7 +85,7 @@ export async function openFile(context: CommandContext, plan: OpenPlan): Promise
   const allowed = allowedOn(context, outcome)
   const explicit = plan.desiredAccess & ~FileAccess.MAXIMUM_ALLOWED
   // MS-FSA 2.1.5.1.1: whoever makes a file may do all with it, until it is opened anew.
-  const most = outcome.fileCreated ? FILE_ALL_ACCESS & context.treeConnect.maximalAccess : allowed
+  const most = outcome.fileCreated ? FILE_ALL_ACCESS & context.tree.maximalAccess : allowed
   const granted = (maximum ? most | explicit : explicit) >>> 0
   const refusal = refuse(context, plan, outcome, allowed, granted)
   if (refusal !== undefined) return withdraw(outcome, refusal)
@@ -127,8 +127,8 @@ function factsOf(outcome: Opened): AccessFacts {
   return { permissions: { ...permissions, remove }, securityDescriptor, parentDescriptor }
 }
 
-function allowedOn({ server, treeConnect }: CommandContext, outcome: Opened): number {
-  const { admission, maximalAccess } = treeConnect
+function allowedOn({ server, tree }: CommandContext, outcome: Opened): number {
+  const { admission, maximalAccess } = tree
   if (outcome.fileCreated && outcome.securityDescriptor === undefined) {
     return (FILE_ALL_ACCESS & maximalAccess) >>> 0
   }
@@ -137,7 +137,7 @@ function allowedOn({ server, treeConnect }: CommandContext, outcome: Opened): nu
 
 /** MS-FSA 2.1.5.1.2: what an existing file refuses. */
 function refuse(
-  { treeConnect }: CommandContext,
+  { tree }: CommandContext,
   plan: OpenPlan,
   outcome: Opened,
   allowed: number,
@@ -156,7 +156,7 @@ function refuse(
   if ((dosAttributes & FileAttribute.READONLY) !== 0) {
     if ((granted & WRITES) !== 0 || overwrites) return Status.ACCESS_DENIED
     const deletes = (request.createOptions & CreateOption.DELETE_ON_CLOSE) !== 0
-    const deletable = treeConnect.share.deleteReadonly || plan.posix !== undefined
+    const deletable = tree.share.deleteReadonly || plan.posix !== undefined
     if (deletes && !deletable) return Status.CANNOT_DELETE
   }
   if (outcome.created) return undefined
@@ -238,7 +238,7 @@ async function share(
     } catch (error) {
       const stream = opened.stream ?? ''
       const file = openFileOf({ handle: opened.handle, claim, stream, stat })
-      await leaveNode(context.server, { ...context.treeConnect, file })
+      await leaveNode(context.server, { ...context.tree, file })
       await opened.handle.close()
       throw error
     }
@@ -270,12 +270,12 @@ function claimOrEnd(context: CommandContext, wanted: ClaimRequest): Claim | NtSt
  * as Samba does, has it so.
  */
 function isHeldAsByNetatalk(
-  { server, treeConnect }: CommandContext,
+  { server, tree }: CommandContext,
   { request, name }: OpenPlan,
   { stat, handle }: Opened,
   { granted }: Found,
 ): boolean {
-  if (!treeConnect.share.netatalkLocking || name.stream !== '') return false
+  if (!tree.share.netatalkLocking || name.stream !== '') return false
   const locks = server.nodes.findStream({ volumeId: stat.volumeId, fileId: stat.fileId })?.locks
   if (locks === undefined || locks.size === 0) return false
   const denied = deniedBy(request.shareAccess)

@@ -23,8 +23,8 @@ export function responseTo(
   open: Open,
   { stat, oplockLevel, createAction, contexts }: Told,
 ): CreateResponse {
-  const { connection, server, treeConnect } = context
-  const { fileSystem } = treeConnect.share
+  const { connection, server, tree } = context
+  const { fileSystem } = tree.share
   if (connection.negotiatedAapl && fileSystem !== undefined && open.file.stream === '') {
     server.knownPaths.note(fileSystem, stat.fileId, open.pathName.replaceAll('\\', '/'))
   }
@@ -34,7 +34,7 @@ export function responseTo(
     oplockLevel,
     flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
     createAction,
-    ...attributeFieldsOf(shown, treeConnect.share, baseNameOf(open.pathName)),
+    ...attributeFieldsOf(shown, tree.share, baseNameOf(open.pathName)),
     fileId: open.fileId,
     createContexts: answerContexts(context, contexts, stat, open.maximalAccess),
   }

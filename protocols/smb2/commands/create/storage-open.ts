@@ -71,8 +71,8 @@ export function isOverwriting(request: CreateRequest): boolean {
   return planned(request).overwrites
 }
 
-export function fileSystemOf({ treeConnect }: CommandContext): FileSystem {
-  const { fileSystem } = treeConnect.share
+export function fileSystemOf({ tree }: CommandContext): FileSystem {
+  const { fileSystem } = tree.share
   if (fileSystem === undefined) throw new Error('a disk share has a file system')
   return fileSystem
 }
@@ -125,8 +125,8 @@ function storageRequest(
   access: number,
   inheritance: Inheritance,
 ): OpenRequest {
-  const { connection, treeConnect } = context
-  const { share, admission } = treeConnect
+  const { connection, tree } = context
+  const { share, admission } = tree
   const { request, name } = plan
   const isDirectory = wantsDirectory(plan)
   const isFile =
@@ -162,14 +162,15 @@ export function deniedBy(shareAccess: number): NonNullable<OpenRequest['denies']
 }
 
 /** POSIX clients follow links themselves: they are told of them (STATUS_STOPPED_ON_SYMLINK). */
-function followsLinks({ treeConnect }: CommandContext, { request, posix }: OpenPlan): boolean {
+function followsLinks({ tree }: CommandContext, { request, posix }: OpenPlan): boolean {
   const asksForLink = (request.createOptions & CreateOption.OPEN_REPARSE_POINT) !== 0
-  return treeConnect.share.followLinks && !asksForLink && posix === undefined
+  return tree.share.followLinks && !asksForLink && posix === undefined
 }
 
 /** MS-FSA 2.1.5.1.1: why nothing new is made; what is there may be opened nevertheless. */
 function refuseCreation(context: CommandContext, plan: OpenPlan): NtStatus | undefined {
-  const { share, admission } = context.treeConnect
+  const { share, admission } = context.tree
+  if (context.view !== undefined) return Status.MEDIA_WRITE_PROTECTED
   if (admission.readOnly) return Status.ACCESS_DENIED
   if (isUndeletable(share, plan)) return Status.CANNOT_DELETE
   const { path } = plan.name

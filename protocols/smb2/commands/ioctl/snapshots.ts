@@ -3,8 +3,10 @@
 import { Writer } from '../../../wire/writer.ts'
 import {
   encodeSrvSnapshotArray,
+  MAX_SNAPSHOTS,
   MIN_SNAPSHOT_OUTPUT_BYTES,
   snapshotArrayFor,
+  snapshotTokenOf,
 } from '../../messages/ioctl/snapshots.ts'
 import { fail } from '../../outcome.ts'
 import { Status } from '../../status.ts'
@@ -12,11 +14,13 @@ import { done, type IoctlHandler } from './handler.ts'
 
 export const enumerateSnapshots: IoctlHandler = {
   on: 'file',
-  run(_context, request) {
+  async run({ open }, request) {
     if (request.maxOutputResponse < MIN_SNAPSHOT_OUTPUT_BYTES) return fail(Status.INVALID_PARAMETER)
     const writer = new Writer()
-    // A directory has no snapshots. windows.md section 4: Explorer takes an empty list, not an error.
-    encodeSrvSnapshotArray(writer, snapshotArrayFor([], request.maxOutputResponse))
+    // Explorer takes an empty list, not an error.
+    const moments = (await open.share.previousVersions?.list()) ?? []
+    const tokens = moments.slice(0, MAX_SNAPSHOTS).map(snapshotTokenOf)
+    encodeSrvSnapshotArray(writer, snapshotArrayFor(tokens, request.maxOutputResponse))
     return done(writer.finish())
   },
 }

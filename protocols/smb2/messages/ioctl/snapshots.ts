@@ -23,6 +23,23 @@ const FIXED_BYTES = 12
 const TOKEN_BYTES = 50
 const TERMINATOR_BYTES = 2
 
+const TOKEN = /^@GMT-(\d{4})\.(\d\d)\.(\d\d)-(\d\d)\.(\d\d)\.(\d\d)$/i
+
+/** 2.2.32.2: the token of a time. @param created milliseconds since 1970 */
+export function snapshotTokenOf(created: number): string {
+  const iso = new Date(created).toISOString()
+  const [date, time] = [iso.slice(0, 10), iso.slice(11, 19)]
+  return `@GMT-${date.replaceAll('-', '.')}-${time.replaceAll(':', '.')}`
+}
+
+/** Milliseconds since 1970 of a token; undefined when it is none, or names no time. */
+export function momentOfSnapshotToken(token: string): number | undefined {
+  const [, year, month, day, hours, minutes, seconds] = TOKEN.exec(token) ?? []
+  if (year === undefined) return undefined
+  const moment = Date.parse(`${year}-${month}-${day}T${hours}:${minutes}:${seconds}Z`)
+  return Number.isNaN(moment) ? undefined : moment
+}
+
 /** Bytes of the array of that many tokens. */
 export function snapshotArrayBytes(count: number): number {
   return count * TOKEN_BYTES + TERMINATOR_BYTES
