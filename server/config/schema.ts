@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import { ACCOUNT_NAME } from '../accounts/account.ts'
+import { NAME_FORMAT } from '../previous/name-format.ts'
 import {
   addressRange,
   choice,
@@ -176,6 +177,16 @@ export const shareSchema = z.strictObject(
     snapshot_after_backup: flag().default(true),
     /** Of a dataset: so often, in hours; 0: never. */
     snapshot_every: count(0, SNAPSHOT_HOURS_MAXIMUM).default(0),
+    /** Of a folder: where another program keeps its snapshots of it, absolute or below `path`. */
+    snapshot_folder: text(
+      'use an absolute path, or one below the share such as ".snapshots"',
+      /^(?!.*(?:^|\/)\.\.(?:\/|$))[^\0]{1,4000}$/,
+    ).optional(),
+    /** What their names are made of, in UTC: %Y %m %d %H %M %S, or %s for seconds since 1970; * stands for anything. */
+    snapshot_format: text(
+      'use a name with %Y, %m and %d, and %H, %M, %S as they occur, or with %s; such as "@GMT-%Y.%m.%d-%H.%M.%S"',
+      NAME_FORMAT,
+    ).default('@GMT-%Y.%m.%d-%H.%M.%S'),
     /** Empty: every account. */
     valid_users: list(accountOrGroup()),
     /** Act as the server's own user on this share. */

@@ -75,6 +75,12 @@ function checkShare(share: Table, path: KeyPath): Finding[] {
     })
   }
   findings.push(...exactlyOne(share, path, ['path', 'dataset'], 'what the share serves'))
+  if ('dataset' in share && 'snapshot_folder' in share) {
+    findings.push({
+      path: [...path, 'snapshot_folder'],
+      message: 'goes not together with dataset, whose snapshots are shown by themselves; remove it',
+    })
+  }
   if (Array.isArray(share['protocols']) && share['protocols'].length === 0) {
     findings.push({
       path: [...path, 'protocols'],

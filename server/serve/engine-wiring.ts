@@ -11,8 +11,10 @@ import { type Listener, listen } from '../../protocols/transport/listener.ts'
 import { createWorkerPool } from '../../storage/posix/worker-pool.ts'
 import type { BackupMonitor } from '../backups/monitor.ts'
 import { Events } from '../events.ts'
+import { ServedPreviousVersions } from '../previous/previous-versions.ts'
 import { type DurableHandleFile, openDurableHandles } from '../state/durable-handles.ts'
 import type { ServerStatus, ServerTotals, ServerUsage } from '../status/server-status.ts'
+import { createCommandRunner } from '../zfs/run-command.ts'
 import { followBackups } from './backups.ts'
 import { type ServerDiscovery, startServerDiscovery } from './discovery.ts'
 import { type IscsiService, startIscsi } from './iscsi-server.ts'
@@ -25,14 +27,18 @@ import { smbStatus, smbUsage } from './smb-status.ts'
 
 export const startServer: StartServer = async (options) => {
   const environment = createEnvironment()
+  const { log } = options
+  const workers = createWorkerPool()
   const storage = new ShareStorage({
-    workers: createWorkerPool(),
+    workers,
     clock: environment,
     stateDirectory: options.configuration.server.stateDir,
-    log: options.log,
+    log,
   })
+  const run = createCommandRunner()
+  const previous = new ServedPreviousVersions({ workers, clock: environment, run, log })
   try {
-    return await start(options, environment, storage)
+    return await start(options, environment, storage, previous)
   } catch (error) {
     await storage.close()
     throw error
@@ -43,13 +49,14 @@ async function start(
   options: StartOptions,
   environment: Environment,
   storage: ShareStorage,
+  previous: ServedPreviousVersions,
 ): Promise<RunningServer> {
   const { configuration, log } = options
   const pool = new BufferPool()
   const guid = await serverGuid(configuration.server.stateDir)
   const logTo: Log = (level, message, details) => logAs(log, level, message, details)
   const durables = await openDurableHandles(configuration.server.stateDir, logTo)
-  const volumes = new ServedVolumes(options, storage)
+  const volumes = new ServedVolumes(options, storage, previous)
   const shares = await volumes.makeShares(configuration)
   const server = createSmbServer({
     configuration,
@@ -87,8 +94,8 @@ async function start(
   const events = new Events((error) => log.error({ err: error }, 'bug: a listener failed'))
   const backups = followBackups(server, volumes.monitored(), events)
   volumes.onNew = () => backups.follow(volumes.monitored())
-  const parts = { options, storage, volumes, server, listener, iscsi, discovery, durables, backups, events }
-  return runningServer(parts)
+  const parts = { options, storage, previous, volumes, server, listener, iscsi, discovery, durables }
+  return runningServer({ ...parts, backups, events })
 }
 
 function logAs(
@@ -104,6 +111,7 @@ function logAs(
 interface Parts {
   readonly options: StartOptions
   readonly storage: ShareStorage
+  readonly previous: ServedPreviousVersions
   readonly volumes: ServedVolumes
   readonly server: Server
   readonly listener: Listener
@@ -115,7 +123,8 @@ interface Parts {
 }
 
 function runningServer(parts: Parts): RunningServer {
-  const { options, storage, volumes, server, listener, iscsi, discovery, durables, backups, events } = parts
+  const { options, storage, previous, volumes, server, listener, iscsi, discovery, durables } = parts
+  const { backups, events } = parts
   return {
     events,
     get listeners() {
@@ -145,7 +154,7 @@ function runningServer(parts: Parts): RunningServer {
       // What their clients may come back for is kept for the next run.
       server.durables.end(server)
       await Promise.all([suspendOpens(server), durables.close()])
-      await backups.close()
+      await Promise.all([backups.close(), previous.close()])
       await Promise.all([storage.close(), goodbye])
     },
   }

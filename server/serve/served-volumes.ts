@@ -5,6 +5,7 @@ import type { FileSystem } from '../../storage/file-system.ts'
 import { mayUse } from '../accounts/identity.ts'
 import type { MonitoredShare } from '../backups/monitor.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
+import type { ServedPreviousVersions } from '../previous/previous-versions.ts'
 import { servedShares } from './not-built.ts'
 import type { RunningShare, StartOptions } from './running-server.ts'
 import type { ShareStorage } from './share-storage.ts'
@@ -16,13 +17,15 @@ type ServedShare = ShareConfiguration & { readonly path: string }
 export class ServedVolumes {
   readonly #options: StartOptions
   readonly #storage: ShareStorage
+  readonly #previous: ServedPreviousVersions
   #served: readonly ServedShare[] = []
   /** Told when a user connects for the first time. */
   onNew: () => void = () => undefined
 
-  constructor(options: StartOptions, storage: ShareStorage) {
+  constructor(options: StartOptions, storage: ShareStorage, previous: ServedPreviousVersions) {
     this.#options = options
     this.#storage = storage
+    this.#previous = previous
   }
 
   /** All shares of a configuration, with their limits from now on. Rejects when one cannot be opened; then nothing has changed. */
@@ -38,7 +41,8 @@ export class ServedVolumes {
   async #makeShare(share: ServedShare): Promise<Share> {
     const fileSystem = await this.#storage.open(share)
     this.#warnOfMissingFeatures(share, fileSystem)
-    const base = diskShare(share, fileSystem, this.#options)
+    const previousVersions = this.#previous.of(share, fileSystem)
+    const base = diskShare(share, { fileSystem, previousVersions }, this.#options)
     if (!share.perUser) return base
     const { accounts, systemUsers } = this.#options
     for (const account of accounts.all()) {
@@ -51,7 +55,7 @@ export class ServedVolumes {
       volume: async (user) => {
         const volume = await this.#storage.open(share, user)
         this.onNew()
-        return volume
+        return { fileSystem: volume, previousVersions: this.#previous.of(share, volume, user) }
       },
     })
   }

@@ -6,6 +6,7 @@ import { createPosixFileSystem } from '../../storage/posix/file-system.ts'
 import type { WorkerPool } from '../../storage/posix/worker-pool.ts'
 import type { ShareConfiguration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
+import { formatsOf } from '../previous/previous-versions.ts'
 import { readVolumeUse, writeVolumeUse } from '../state/volume-use.ts'
 import type { RunningVolume } from './running-server.ts'
 
@@ -65,10 +66,7 @@ export class ShareStorage {
     const { workers, clock, log, stateDirectory } = this.#options
     this.#known ??= readVolumeUse(stateDirectory, log)
     const { folder } = place
-    const inner = await createPosixFileSystem({
-      ...{ root: folder, workers, macStreams: share.fruit, macMetadata: share.fruitMetadata },
-      ...{ macResource: share.fruitResource, hidesSidecars: share.hideAppleDouble },
-    })
+    const inner = await createPosixFileSystem({ ...formatsOf(share), root: folder, workers })
     const fileSystem = new LimitedFileSystem(inner, {
       ...{ clock, limit: undefined, used: (await this.#known).get(key) },
       events: {

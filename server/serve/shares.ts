@@ -24,7 +24,7 @@ export interface AccountSources {
  */
 export function diskShare(
   configuration: ShareConfiguration,
-  fileSystem: FileSystem,
+  { fileSystem, previousVersions }: Pick<Share, 'previousVersions'> & { readonly fileSystem: FileSystem },
   sources: AccountSources,
 ): Share {
   const forced = forcedIdentity(configuration, sources.systemUsers)
@@ -50,6 +50,7 @@ export function diskShare(
     netatalkLocking: configuration.fruitLocking === 'netatalk',
     zeroFileId: configuration.fruitZeroFileId,
     modesByDefault: configuration.defaultAclStyle === 'posix',
+    previousVersions,
     admit: (principal) => admit(principal, configuration, sources, forcedIdentityOfShare),
   }
 }

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs'
 import { lstat, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Principal, Share } from '../../protocols/smb2/state/server.ts'
+import type { PreviousVersions, Principal, Share } from '../../protocols/smb2/state/server.ts'
 import type { FileSystem, Identity } from '../../storage/file-system.ts'
 import type { Account } from '../accounts/account.ts'
 import { accountKey } from '../accounts/account.ts'
@@ -16,11 +16,16 @@ const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants
 /** Names of accounts that would lead elsewhere. */
 const NOT_FOLDERS = ['.', '..']
 
+export interface OwnVolume {
+  readonly fileSystem: FileSystem
+  readonly previousVersions?: PreviousVersions | undefined
+}
+
 export interface UserFolderOptions {
   readonly share: ShareConfiguration & { readonly path: string }
   readonly sources: AccountSources
   /** The volume in the account's folder, which exists. */
-  volume(user: string): Promise<FileSystem>
+  volume(user: string): Promise<OwnVolume>
 }
 
 /** The share as each account has it. */
@@ -32,7 +37,7 @@ export function withUserFolders(base: Share, options: UserFolderOptions): Share 
     return {
       ...base,
       path,
-      fileSystem: await options.volume(account.name),
+      ...(await options.volume(account.name)),
       // Another user who authenticates on the session has another folder.
       admit: (principal) =>
         principal.kind === 'user' && accountKey(principal.user) === key ? base.admit(principal) : undefined,

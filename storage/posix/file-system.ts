@@ -22,6 +22,8 @@ import type { WorkerPool } from './worker-pool.ts'
 export interface PosixFileSystemOptions {
   /** Absolute path of a directory that exists. */
   readonly root: string
+  /** A folder below `root` that is the tree's root instead: no link on the way to it leads out of `root`. */
+  readonly below?: string
   /** Stays open when the file system is closed: others may use it too. */
   readonly workers: WorkerPool
   readonly nameMapping?: NameMapping
@@ -162,7 +164,7 @@ function refusalOf({ error, parentDescriptor }: OpenReply & { ok: false }): Open
 /** Opens a directory as a file system. @throws StorageError when it cannot be opened */
 export async function createPosixFileSystem(options: PosixFileSystemOptions): Promise<FileSystem> {
   const { workers } = options
-  const probed = await workers.run(0, 'openRoot', options.root)
+  const probed = await workers.run(0, 'openRoot', { path: options.root, below: options.below })
   const share = await workers.addShare({
     root: probed.root,
     nameMapping: options.nameMapping ?? 'native',

@@ -41,9 +41,23 @@ export interface ProbedRoot {
   readonly features: Features
 }
 
+/** Where a tree's root is: at an absolute path, or below the folder that is there. */
+export interface RootPlace {
+  readonly path: string
+  readonly below: string | undefined
+}
+
+function openPlace({ path, below }: RootPlace): number {
+  const at = check(openPath(path, O_PATH | O_DIRECTORY), `open "${path}"`)
+  if (below === undefined) return at
+  const found = openBeneath(at, below, O_PATH | O_DIRECTORY)
+  close(at)
+  return check(found, `open "${below}" in "${path}"`)
+}
+
 /** Opens a share's root and finds out what is possible there. @throws StorageError when it cannot be opened */
-export function openRoot(path: string): ProbedRoot {
-  const root = check(openPath(path, O_PATH | O_DIRECTORY), `open "${path}"`)
+export function openRoot(place: RootPlace): ProbedRoot {
+  const root = openPlace(place)
   try {
     const record = newRecord()
     check(statOf(root, record), 'statx')

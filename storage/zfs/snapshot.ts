@@ -31,6 +31,19 @@ export async function listSnapshots(run: CommandRunner, dataset: string): Promis
   return parseRows(await runZfs(run, 'zfs', ['list', ...options, dataset])).map(snapshotOf)
 }
 
+/** When a snapshot was made. */
+export type SnapshotMoment = Pick<Snapshot, 'name' | 'created'>
+
+/** Oldest first, those of one second in the order in which they were made. Costs much less than the whole list. @throws ZfsError */
+export async function listSnapshotMoments(run: CommandRunner, dataset: string): Promise<SnapshotMoment[]> {
+  const sorted = ['-s', 'creation', '-s', 'createtxg']
+  const options = ['-Hp', '-t', 'snapshot', '-d', '1', ...sorted, '-o', 'name,creation']
+  return parseRows(await runZfs(run, 'zfs', ['list', ...options, dataset])).map(([path = '', creation]) => ({
+    name: path.slice(path.indexOf('@') + 1),
+    created: (parseNumber(creation) ?? 0) * MILLISECONDS,
+  }))
+}
+
 function snapshotOf(row: readonly string[]): Snapshot {
   const [path = '', creation, used, referenced, holds, reason] = row
   return {

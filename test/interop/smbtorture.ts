@@ -19,7 +19,7 @@ import type { Suite } from './suite.ts'
 
 const milestones = ['core', 'semantics', 'apple']
 /** Of no milestone, but about what Macs and Windows find on a disk. */
-const furtherSuites = ['vfs.acl_xattr', 'vfs.unfruit']
+const furtherSuites = ['vfs.acl_xattr', 'vfs.unfruit', 'smb2.twrp']
 /** Most tests wait most of their time, so more of them than processors run at a time. */
 const laneCount = 3
 const runSeconds = 1200

@@ -105,7 +105,7 @@ function shareOf(toml: string, sources: AccountSources) {
   const [configuration] = outcome.configuration.shares
   if (configuration === undefined) throw new Error('no share')
   return {
-    share: diskShare(configuration, createMemoryFileSystem({ now: () => 0n }), sources),
+    share: diskShare(configuration, { fileSystem: createMemoryFileSystem({ now: () => 0n }) }, sources),
     configuration: outcome.configuration,
   }
 }
@@ -160,7 +160,7 @@ t.test('each account gets a folder below a per_user share', async (t) => {
     sources,
     volume: async (name) => {
       asked.push(name)
-      return createMemoryFileSystem()
+      return { fileSystem: createMemoryFileSystem() }
     },
   })
   t.equal(users.admit(GUEST), undefined, 'guests have no folder')

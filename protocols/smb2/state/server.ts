@@ -79,7 +79,7 @@ export interface Share {
   /** What nothing is inherited for is left to its mode, not to its owner alone. */
   readonly modesByDefault: boolean
   /** Absent: there are none. */
-  readonly previousVersions?: PreviousVersions
+  readonly previousVersions?: PreviousVersions | undefined
   /** @returns undefined when the principal may not connect */
   admit(principal: Principal): Admission | undefined
   /**

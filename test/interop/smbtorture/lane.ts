@@ -1,6 +1,6 @@
 /** A server with the shares that smbtorture's plan names, and the tests that run against it one after the other. */
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chown, link, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { alice, bob, makeShareDirectory, nasAdministrator } from '../environment.ts'
 import { smbtortureRoot } from '../needs.ts'
@@ -24,6 +24,29 @@ export interface LaneDirectories {
   readonly data: string
   /** On btrfs. */
   readonly btrfs: string
+}
+
+/** Of the one snapshot of the share shadow_write. */
+const snapshot = '@GMT-2015.10.31-19.40.30'
+
+/** A file with a stream, and one that live tree and snapshot have in common. */
+async function makeSnapshot(share: string, owner: Owner): Promise<void> {
+  const old = join(share, '.snapshots', snapshot)
+  for (const path of ['.snapshots', join('.snapshots', snapshot)]) {
+    await makeShareDirectory(join(share, path), owner, 0o755)
+  }
+  for (const tree of [share, old]) {
+    await makeShareDirectory(join(tree, 'subdir'), owner, 0o755)
+    await writeFile(join(tree, 'foo'), 'content\n')
+  }
+  // Samba's form: a NUL follows the bytes of the stream.
+  const stream = ['-n', 'user.DosStream.bar:$DATA', '-v', `0x${Buffer.from('baz\0').toString('hex')}`]
+  await succeed('setfattr', [...stream, join(old, 'foo')], { seconds: 10 })
+  await writeFile(join(share, 'subdir/hardlink'), '')
+  await link(join(share, 'subdir/hardlink'), join(old, 'subdir/hardlink'))
+  for (const file of [join(share, 'foo'), join(old, 'foo'), join(share, 'subdir/hardlink')]) {
+    if (owner !== undefined) await chown(file, owner.uid, owner.gid)
+  }
 }
 
 /** One test's end: 'success', or what run.sh calls it, with its reason. */
@@ -51,6 +74,7 @@ export class Lane {
       await makeShareDirectory(join(data, name), owner)
     await makeShareDirectory(join(btrfs, 'share'), owner)
     await makeShareDirectory(join(data, 'noperm'), undefined, 0)
+    await makeSnapshot(join(data, 'shadow'), owner)
     const main = await startServer({
       directory: join(base, 'main'),
       accounts: [alice, bob, nasAdministrator],
@@ -131,7 +155,7 @@ function sharesOf({ data, btrfs }: LaneDirectories): Share[] {
     share('delete_readonly', main, { delete_readonly: true }),
     share('dosmode', main, { hide_dot_files: true, hide_files: ['hidefile'] }),
     share('fs_specific', join(btrfs, 'share')),
-    share('shadow_write', join(data, 'shadow')),
+    share('shadow_write', join(data, 'shadow'), { snapshot_folder: '.snapshots' }),
     share('noperm', join(data, 'noperm')),
     ...macSharesOf(data).map(({ name, path, ...keys }) => share(name, path, keys)),
   ]
