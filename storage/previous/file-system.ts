@@ -43,8 +43,10 @@ export class PreviousFileSystem implements FileSystem {
   }
 
   async open(request: OpenRequest): Promise<OpenOutcome> {
-    if (request.write || request.disposition === 'create') return { ok: false, error: 'read-only' }
-    const outcome = await this.#use((tree) => tree.open({ ...request, disposition: 'open' }))
+    if (request.disposition === 'create') return { ok: false, error: 'read-only' }
+    // Who opens it for writing is refused when writing.
+    const reading = { ...request, disposition: 'open', write: false } as const
+    const outcome = await this.#use((tree) => tree.open(reading))
     if (!outcome.ok) {
       const isMissing = outcome.error === 'not-found' && request.disposition === 'open-if'
       return isMissing ? { ok: false, error: 'read-only' } : outcome

@@ -1,6 +1,7 @@
 /** MS-SMB2 3.3.5.21: receiving a SET_INFO Request. */
 
 import { type CommandContext, command } from '../context.ts'
+import { FileInformationClass } from '../fscc/file-information.ts'
 import { Command } from '../messages/commands.ts'
 import type { EmptyBody } from '../messages/empty-body.ts'
 import { InfoType } from '../messages/query-info.ts'
@@ -22,11 +23,19 @@ export const setInfo = command<EmptyBody, SetInfoRequest>({
   run: runSetInfo,
 })
 
+/** It says something of the open, not of the file. */
+function isOfOpen({ infoType, fileInfoClass }: SetInfoRequest): boolean {
+  const { Position, Mode } = FileInformationClass
+  return infoType === InfoType.FILE && (fileInfoClass === Position || fileInfoClass === Mode)
+}
+
 function runSetInfo(
   context: CommandContext,
   request: SetInfoRequest,
 ): Outcome<EmptyBody> | Promise<Outcome<EmptyBody>> {
   if (request.input.length > context.connection.maxTransactSize) return fail(Status.INVALID_PARAMETER)
+  // MS-FSA 2.1.5.15, Volume.IsReadOnly.
+  if (context.open.isPrevious && !isOfOpen(request)) return fail(Status.MEDIA_WRITE_PROTECTED)
   switch (request.infoType) {
     case InfoType.FILE:
       return setFileInformation(context, request)

@@ -85,7 +85,8 @@ export class Open {
   readonly fileId: FileId
   #attachment: Attachment | undefined
   #right: Right
-  readonly #isPrevious: boolean
+  /** Of a previous version: nothing of it is ever changed. */
+  readonly isPrevious: boolean
   readonly grantedAccess: number
   readonly shareAccess: number
   readonly createOptions: number
@@ -150,7 +151,7 @@ export class Open {
   constructor(fields: OpenFields) {
     this.fileId = fields.fileId
     this.#right = fields.right
-    this.#isPrevious = fields.previous ?? false
+    this.isPrevious = fields.previous ?? false
     this.grantedAccess = fields.grantedAccess
     this.shareAccess = fields.shareAccess
     this.createOptions = fields.createOptions
@@ -167,7 +168,7 @@ export class Open {
   /** Open.Session, Open.TreeConnect and Open.Connection from now on. */
   attach(attachment: Attachment): void {
     this.#attachment = attachment
-    if (!this.#isPrevious) this.#right = attachment.treeConnect
+    if (!this.isPrevious) this.#right = attachment.treeConnect
   }
 
   /** They are NULL from now on: the client is away. */

@@ -3,7 +3,7 @@
 import type { FileHandle, FileStat } from '../../../../storage/file-system.ts'
 import { obstaclesTo } from '../../../../storage/netatalk-marks.ts'
 import type { CommandContext } from '../../context.ts'
-import { FILE_ALL_ACCESS, FileAccess } from '../../fscc/access.ts'
+import { FILE_ALL_ACCESS, FILE_GENERIC_EXECUTE, FILE_GENERIC_READ, FileAccess } from '../../fscc/access.ts'
 import { FileAttribute } from '../../fscc/attributes.ts'
 import { CreateAction, CreateDisposition, CreateOption } from '../../fscc/create-options.ts'
 import type { BreakWait } from '../../state/break-waits.ts'
@@ -137,7 +137,7 @@ function allowedOn({ server, tree }: CommandContext, outcome: Opened): number {
 
 /** MS-FSA 2.1.5.1.2: what an existing file refuses. */
 function refuse(
-  { tree }: CommandContext,
+  { tree, view }: CommandContext,
   plan: OpenPlan,
   outcome: Opened,
   allowed: number,
@@ -150,7 +150,12 @@ function refuse(
   if (isDirectory && overwrites) return Status.ACCESS_DENIED
   // A new stream is a change of the file that is there.
   const checked = overwrites || outcome.created ? granted | FileAccess.WRITE_DATA : granted
-  if ((checked & ~allowed & ~FileAccess.ACCESS_SYSTEM_SECURITY) !== 0) return Status.ACCESS_DENIED
+  const missing = checked & ~allowed & ~FileAccess.ACCESS_SYSTEM_SECURITY
+  if (missing !== 0) {
+    // Where the file system itself is read-only, nobody has the right to write.
+    const mayRead = (missing & (FILE_GENERIC_READ | FILE_GENERIC_EXECUTE)) === 0
+    return view !== undefined && mayRead ? Status.MEDIA_WRITE_PROTECTED : Status.ACCESS_DENIED
+  }
   if (isDirectory) return undefined
   const { dosAttributes } = outcome.stat
   if ((dosAttributes & FileAttribute.READONLY) !== 0) {

@@ -1,20 +1,15 @@
 /** MS-SMB2 2.2.13.2.7, 3.3.5.9.4: a CREATE of what was there at an earlier time, named by TWrp or by an `@GMT-` component. */
 
 import type { CommandContext } from '../../context.ts'
-import { FILE_GENERIC_EXECUTE, FILE_GENERIC_READ, FileAccess, mapGenericAccess } from '../../fscc/access.ts'
 import { CreateDisposition, CreateOption } from '../../fscc/create-options.ts'
 import { type CreateRequest, OplockLevel } from '../../messages/create.ts'
 import { momentOfSnapshotToken } from '../../messages/ioctl/snapshots.ts'
 import type { Tree } from '../../state/tree-connect.ts'
 import { type NtStatus, Status } from '../../status.ts'
-import { maximalAccessOf } from '../tree-connect.ts'
 import type { RequestedContexts } from './contexts.ts'
 import { NO_DURABLE } from './durable.ts'
 import type { ParsedName } from './name.ts'
 
-/** Nothing of a previous version but these can be had; whoever asks for the maximum gets them. */
-const READING =
-  FILE_GENERIC_READ | FILE_GENERIC_EXECUTE | FileAccess.ACCESS_SYSTEM_SECURITY | FileAccess.MAXIMUM_ALLOWED
 /** What writes in no case where the file is there already. */
 const OPENING: ReadonlySet<number> = new Set([CreateDisposition.OPEN, CreateDisposition.OPEN_IF])
 const FILETIME_TICKS_PER_SECOND = 10_000_000n
@@ -67,22 +62,18 @@ export async function viewPrevious(
   const { share, admission, maximalAccess } = context.treeConnect
   const fileSystem = await share.previousVersions?.at(created)
   if (fileSystem === undefined) return Status.OBJECT_NAME_NOT_FOUND
-  const readOnly = { ...admission, readOnly: true }
   context.view = {
     // netatalk has no previous version open.
     share: { ...share, fileSystem, netatalkLocking: false },
-    admission: readOnly,
-    maximalAccess: (maximalAccess & maximalAccessOf(readOnly)) >>> 0,
+    admission: { ...admission, readOnly: true },
+    maximalAccess,
   }
-  return wantsToWrite(request) ? Status.MEDIA_WRITE_PROTECTED : undefined
+  return changesSomething(request) ? Status.MEDIA_WRITE_PROTECTED : undefined
 }
 
-function wantsToWrite({ desiredAccess, createDisposition, createOptions }: CreateRequest): boolean {
-  return (
-    (mapGenericAccess(desiredAccess) & ~READING) !== 0 ||
-    !OPENING.has(createDisposition) ||
-    (createOptions & CreateOption.DELETE_ON_CLOSE) !== 0
-  )
+/** MS-FSA 2.1.5.1, Volume.IsReadOnly: to be opened for writing is nothing yet: the WRITE is refused. */
+function changesSomething({ createDisposition, createOptions }: CreateRequest): boolean {
+  return !OPENING.has(createDisposition) || (createOptions & CreateOption.DELETE_ON_CLOSE) !== 0
 }
 
 /** Nobody changes it, so that nothing would ever be broken. */
