@@ -1,6 +1,7 @@
 /** What the file system below a share can do, tried out on files without a name. */
 
 import { writeSync } from 'node:fs'
+import { StorageError } from '../errors.ts'
 import type { Features } from '../file-system.ts'
 import { DOS_ATTRIBUTES_BYTES, DOS_ATTRIBUTES_XATTR } from '../metadata/dos-attributes.ts'
 import { xattrOfStream } from '../metadata/dos-stream.ts'
@@ -52,6 +53,7 @@ function openPlace({ path, below }: RootPlace): number {
   if (below === undefined) return at
   const found = openBeneath(at, below, O_PATH | O_DIRECTORY)
   close(at)
+  if (found === -Errno.EXDEV) throw new StorageError('outside', `"${below}" leads out of "${path}"`)
   return check(found, `open "${below}" in "${path}"`)
 }
 
