@@ -36,6 +36,14 @@ export function snapshotsOf(moments: readonly SnapshotMoment[]): Snapshots {
   return { times: [...names.keys()].reverse(), names }
 }
 
+/** Then the old one stays, with all that was made of it. */
+function isSame(one: Snapshots, other: Snapshots): boolean {
+  return (
+    one.names.size === other.names.size &&
+    one.times.every((time) => one.names.get(time) === other.names.get(time))
+  )
+}
+
 export class SnapshotList {
   readonly #read: () => Promise<readonly SnapshotMoment[]>
   readonly #clock: ListClock
@@ -92,9 +100,14 @@ export class SnapshotList {
       this.#known = undefined
       return
     }
+    const before = await this.#known
     const fresh = await this.#load().catch(() => undefined)
-    // What cannot be read again may be gone: nobody is told of it any longer.
-    this.#known = fresh === undefined ? undefined : Promise.resolve(fresh)
-    if (fresh !== undefined) this.#pollLater()
+    if (fresh === undefined) {
+      // What cannot be read again may be gone: nobody is told of it any longer.
+      this.#known = undefined
+      return
+    }
+    if (before === undefined || !isSame(before, fresh)) this.#known = Promise.resolve(fresh)
+    this.#pollLater()
   }
 }

@@ -164,7 +164,7 @@ t.test('unknown keys', async (t) => {
   t.strictSame(errors('[[share]]\nname = "x"\npath = "p"\nstatus = 1'), [
     'p.toml:4: share.status: unknown key; known here: name, comment, path, dataset, protocols, time_machine, max_size, ' +
       'stale_after_days, ' +
-      'per_user, snapshot_after_backup, snapshot_every, valid_users, admin_users, guest_ok, read_only, browseable, encryption, force_user, force_group, ' +
+      'per_user, snapshot_after_backup, snapshot_every, snapshot_folder, snapshot_format, valid_users, admin_users, guest_ok, read_only, browseable, encryption, force_user, force_group, ' +
       'create_mask, directory_mask, default_acl_style, hide_dot_files, hide_files, hide_unreadable, fruit, ' +
       'fruit_metadata, fruit_resource, fruit_locking, fruit_zero_file_id, hide_apple_double, delete_readonly, follow_symlinks',
   ])

@@ -12,6 +12,18 @@ import { fail } from '../../outcome.ts'
 import { Status } from '../../status.ts'
 import { done, type IoctlHandler } from './handler.ts'
 
+/** Of lists that were told before: clients ask twice, first how many there are, and the list stays the same for a while. */
+const known = new WeakMap<readonly number[], readonly string[]>()
+
+function tokensOf(moments: readonly number[]): readonly string[] {
+  let tokens = known.get(moments)
+  if (tokens === undefined) {
+    tokens = moments.slice(0, MAX_SNAPSHOTS).map(snapshotTokenOf)
+    known.set(moments, tokens)
+  }
+  return tokens
+}
+
 export const enumerateSnapshots: IoctlHandler = {
   on: 'file',
   async run({ open }, request) {
@@ -19,8 +31,7 @@ export const enumerateSnapshots: IoctlHandler = {
     const writer = new Writer()
     // Explorer takes an empty list, not an error.
     const moments = (await open.share.previousVersions?.list()) ?? []
-    const tokens = moments.slice(0, MAX_SNAPSHOTS).map(snapshotTokenOf)
-    encodeSrvSnapshotArray(writer, snapshotArrayFor(tokens, request.maxOutputResponse))
+    encodeSrvSnapshotArray(writer, snapshotArrayFor(tokensOf(moments), request.maxOutputResponse))
     return done(writer.finish())
   },
 }

@@ -9,7 +9,7 @@ export interface SrvSnapshotArray {
   /** How many there are; more than `snapshots` when the client's buffer was too small for them. */
   numberOfSnapShots: number
   /** Tokens `@GMT-YYYY.MM.DD-HH.MM.SS` in UTC: all, or none when they did not fit. */
-  snapshots: string[]
+  snapshots: readonly string[]
   /** Bytes that all of them take. */
   snapShotArraySize: number
 }
@@ -54,7 +54,7 @@ export function snapshotArrayFor(tokens: readonly string[], maxOutputBytes: numb
   const fits = FIXED_BYTES + snapShotArraySize <= maxOutputBytes
   return {
     numberOfSnapShots: tokens.length,
-    snapshots: fits ? [...tokens] : [],
+    snapshots: fits ? tokens : [],
     snapShotArraySize,
   }
 }
@@ -66,8 +66,7 @@ export function encodeSrvSnapshotArray(writer: Writer, m: SrvSnapshotArray): voi
     writer.zeros(MIN_SNAPSHOT_OUTPUT_BYTES - FIXED_BYTES)
     return
   }
-  for (const token of m.snapshots) writer.utf16(token).u16(0)
-  writer.u16(0)
+  writer.utf16(`${m.snapshots.join('\0')}\0\0`)
 }
 
 /** @throws DecodeError when a token has no end or there are more than MAX_SNAPSHOTS */
