@@ -108,6 +108,18 @@ refuse "a held one is not destroyed" zfs destroy "tank/files@$NAME"
 check "release" ph snapshot release files "$NAME"
 refuse "a share without a dataset of that name" ph snapshot list nothing
 
+echo "--- previous versions"
+echo old >/tank/files/doc
+zfs snapshot tank/files@whatever-name
+echo new >/tank/files/doc
+TOKEN=$(date -u -d "@$(property creation tank/files@whatever-name)" +@GMT-%Y.%m.%d-%H.%M.%S)
+listed() { smb files 'allinfo doc' | grep -q "$TOKEN"; }
+check "a client is told of a snapshot" within 60 listed
+check "and reads what was there" sh -c "smbclient -p $PORT -U mac%$PASSWORD //127.0.0.1/files -c 'get $TOKEN\\doc /tmp/doc' && grep -q old /tmp/doc"
+smb files "put /tmp/doc $TOKEN\\doc" >/tmp/put || true
+check "and changes nothing" grep -q MEDIA_WRITE_PROTECTED /tmp/put
+check "once it is left alone, it can be destroyed" within 90 zfs destroy tank/files@whatever-name
+
 echo "--- thinning"
 zfs destroy "tank/files@$NAME"
 # The kernel stamps snapshots with its own clock: 200 of them, 37 hours apart.
