@@ -100,7 +100,7 @@ export function answerContexts(
 ): CreateContext[] {
   const answers: CreateContext[] = []
   if (requested.aapl !== undefined) {
-    answers.push(negotiateAapl(connection, server.settings, treeConnect.share, requested.aapl))
+    answers.push(negotiateAapl(connection, server.settings, tree.share, requested.aapl))
   }
   if (requested.resolvedId !== undefined) answers.push(requested.resolvedId)
   if (requested.wantsMaximalAccess) {
