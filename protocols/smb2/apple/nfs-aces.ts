@@ -12,12 +12,13 @@ const GID_SID_HEAD = `${NFS_SID_HEAD}2-`
 const MODE_SID_HEAD = `${NFS_SID_HEAD}3-`
 /** Those bits that clients may set. */
 const CHANGEABLE_MODE = 0o777
-/** The mode that a DACL asks for by an ACE; undefined: none. */
+
+/** The mode that a DACL asks for by an ACE; undefined: none. A SID with more behind the mode asks for nothing. */
 export function nfsModeOf({ dacl }: SecurityDescriptor): number | undefined {
   for (const ace of dacl?.aces ?? []) {
-    if ('sid' in ace && ace.sid.startsWith(MODE_SID_HEAD)) {
-      return Number(ace.sid.slice(MODE_SID_HEAD.length)) & CHANGEABLE_MODE
-    }
+    if (!('sid' in ace && ace.sid.startsWith(MODE_SID_HEAD))) continue
+    const mode = Number(ace.sid.slice(MODE_SID_HEAD.length))
+    if (Number.isInteger(mode)) return mode & CHANGEABLE_MODE
   }
   return undefined
 }

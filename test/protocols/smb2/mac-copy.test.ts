@@ -1,7 +1,7 @@
 /** What Macs alone ask of a file: a copy of all of it (FSCTL_SRV_COPYCHUNK without chunks, MS-SMB2 3.3.5.15.6), modes in ACEs. */
 
 import { nfsModeOf } from '../../../protocols/smb2/apple/nfs-aces.ts'
-import { FILE_ALL_ACCESS } from '../../../protocols/smb2/fscc/access.ts'
+import { FILE_ALL_ACCESS, FileAccess } from '../../../protocols/smb2/fscc/access.ts'
 import { AceType, makeAcl } from '../../../protocols/smb2/fscc/acl.ts'
 import {
   decodeSecurityDescriptor,
@@ -42,6 +42,21 @@ async function read(client: SimClient, name: string, length: number): Promise<Bu
   return output
 }
 
+const { READ_DATA, READ_EA, WRITE_DATA, WRITE_ATTRIBUTES, WRITE_EA } = FileAccess
+
+/** As smbfs opens what it copies, and what it copies to. */
+async function openFrom(client: SimClient, name: string): Promise<FileId> {
+  return (await client.create({ name, desiredAccess: READ_DATA | READ_EA })).fileId
+}
+
+async function openTo(
+  client: SimClient,
+  name: string,
+  rights = WRITE_ATTRIBUTES | WRITE_EA,
+): Promise<FileId> {
+  return (await client.create({ name, desiredAccess: READ_DATA | WRITE_DATA | rights })).fileId
+}
+
 async function copyAll(client: SimClient, from: FileId, to: FileId) {
   const key = await client.ioctl(Fsctl.SRV_REQUEST_RESUME_KEY, { fileId: from, maxOutputResponse: 32 })
   const writer = new Writer()
@@ -59,7 +74,7 @@ scene('a whole file is copied with all that belongs to it', async (t, { sim, ann
   await write(mac, 'from:AFP_AfpInfo', AFP_INFO)
   await write(mac, 'from:note', Buffer.from('named'))
   await write(mac, 'to', Buffer.alloc(300_000, 'longer than the source'))
-  const [from, to] = [(await mac.create({ name: 'from' })).fileId, (await mac.create({ name: 'to' })).fileId]
+  const [from, to] = [await openFrom(mac, 'from'), await openTo(mac, 'to')]
   const told = { chunksWritten: 0, chunkBytesWritten: 0, totalBytesWritten: DATA.length }
   t.same(await copyAll(mac, from, to), { status: SUCCESS, result: told })
   await mac.close(to)
@@ -69,11 +84,38 @@ scene('a whole file is copied with all that belongs to it', async (t, { sim, ann
   t.equal((await read(mac, 'to:note', 100)).toString(), 'named')
   const locked = (await anna.create({ name: 'other' })).fileId
   const flags = LockFlag.EXCLUSIVE_LOCK | LockFlag.FAIL_IMMEDIATELY
-  t.equal(await anna.lock(locked, { offset: 1n, length: 1n, flags }), SUCCESS)
-  const other = (await mac.create({ name: 'other' })).fileId
+  await anna.write(locked, Buffer.alloc(DATA.length + 2))
+  // Behind the source's end: the copy would cut it off.
+  t.equal(await anna.lock(locked, { offset: BigInt(DATA.length) + 1n, length: 1n, flags }), SUCCESS)
+  const other = await openTo(mac, 'other')
   t.equal((await copyAll(mac, from, other)).status, FILE_LOCK_CONFLICT)
   await mac.close(other)
   await mac.close(from)
+})
+
+scene('a copy of a file onto itself leaves it as it is', async (t, { sim }) => {
+  const mac = await mountMac(sim)
+  await write(mac, 'file', DATA)
+  const [one, two] = [await openFrom(mac, 'file'), await openTo(mac, 'file')]
+  const { status, result } = await copyAll(mac, one, two)
+  t.same({ status, bytes: result?.totalBytesWritten }, { status: SUCCESS, bytes: DATA.length })
+  t.ok(DATA.equals((await mac.read(one, 400_000)).output))
+})
+
+scene('who may not change all that belongs to a file cannot copy over it', async (t, { sim }) => {
+  const mac = await mountMac(sim)
+  await write(mac, 'from', DATA)
+  await write(mac, 'to', Buffer.from('kept'))
+  const from = await openFrom(mac, 'from')
+  for (const right of [WRITE_ATTRIBUTES, WRITE_EA]) {
+    const to = await openTo(mac, 'to', right)
+    t.equal((await copyAll(mac, from, to)).status, Status.ACCESS_DENIED)
+    await mac.close(to)
+  }
+  t.equal((await read(mac, 'to', 100)).toString(), 'kept')
+  await write(mac, 'to:note', Buffer.from('named'))
+  const stream = await openTo(mac, 'to:note')
+  t.equal((await copyAll(mac, from, stream)).status, Status.INVALID_PARAMETER)
 })
 
 scene('to others a copy without chunks is a copy of nothing', async (t, { anna }) => {
@@ -127,6 +169,8 @@ scene('modes and ids in ACEs', async (t, { sim, anna }) => {
   t.equal(sidsOf(changed).length, 3, 'each once, whatever was set')
   t.equal(await set([`S-1-5-88-3-${0o777}`]), SUCCESS)
   t.equal(nfsModeOf(await descriptorOf(mac, fileId)), 0o644, 'no more than the share lets new files have')
+  t.equal(await set(['S-1-5-88-3-384-5']), SUCCESS)
+  t.equal(nfsModeOf(await descriptorOf(mac, fileId)), 0o644, 'more than a mode is none')
   t.equal(await set([]), SUCCESS)
   t.ok(((await descriptorOf(mac, fileId)).dacl?.aces.length ?? 0) > 3, 'an empty list locks nobody out')
   const others = await anna.create({ name: 'file', desiredAccess: FILE_ALL_ACCESS })

@@ -3,6 +3,7 @@
 import { StorageError } from '../../../../storage/errors.ts'
 import type { FileHandle } from '../../../../storage/file-system.ts'
 import type { CommandContext } from '../../context.ts'
+import { FileAccess } from '../../fscc/access.ts'
 import { fail } from '../../outcome.ts'
 import type { Open } from '../../state/open.ts'
 import { Status } from '../../status.ts'
@@ -15,6 +16,9 @@ import type { IoctlOutcome } from './handler.ts'
 const PIECE_BYTES = 64 << 20
 /** What a response can tell (TotalBytesWritten). */
 const LARGEST_COUNT = 0xffff_ffff
+/** What is read besides the data, and what is set: smbfs asks for it when it opens the two files. */
+const SOURCE_ACCESS = FileAccess.READ_DATA | FileAccess.READ_EA
+const TARGET_ACCESS = FileAccess.WRITE_DATA | FileAccess.WRITE_ATTRIBUTES | FileAccess.WRITE_EA
 
 interface Copy {
   readonly context: CommandContext
@@ -33,7 +37,10 @@ export function copyWholeFile(
   source: Open,
   respond: (bytes: number) => IoctlOutcome,
 ): IoctlOutcome {
-  const copy: Copy = { context, source, target: context.open, isCancelled: false }
+  const target = context.open
+  if (!source.grants(SOURCE_ACCESS) || !target.grants(TARGET_ACCESS)) return fail(Status.ACCESS_DENIED)
+  if (source.file.stream !== '' || target.file.stream !== '') return fail(Status.INVALID_PARAMETER)
+  const copy: Copy = { context, source, target, isCancelled: false }
   const cancel = () => {
     copy.isCancelled = true
   }
@@ -46,46 +53,62 @@ async function run(copy: Copy, respond: (bytes: number) => IoctlOutcome): Promis
   target.hold()
   try {
     const { size } = await source.file.handle.stat()
-    if (isLockedForRead(source, 0n, BigInt(size)) || isLockedForWrite(target, 0n, BigInt(size))) {
-      return fail(Status.FILE_LOCK_CONFLICT)
-    }
-    const isWhole = await changing(context.server, target, () => copyAll(copy, size))
-    return isWhole ? respond(Math.min(size, LARGEST_COUNT)) : fail(Status.CANCELLED)
+    // Under one name or two, a file is a copy of itself already; emptying the target first would lose it.
+    if (source.file.node.node === target.file.node.node) return respond(Math.min(size, LARGEST_COUNT))
+    if (await isLocked(copy, size)) return fail(Status.FILE_LOCK_CONFLICT)
+    const copied = await changing(context.server, target, () => copyAll(copy, size)).finally(() =>
+      noteWrite(context.server, target),
+    )
+    return copied === undefined ? fail(Status.CANCELLED) : respond(Math.min(copied, LARGEST_COUNT))
   } finally {
-    noteWrite(context.server, target)
     source.letGo()
     target.letGo()
   }
 }
 
-async function copyAll(copy: Copy, size: number): Promise<boolean> {
+/** The target loses what it has beyond the source's end, too. */
+async function isLocked({ source, target }: Copy, size: number): Promise<boolean> {
+  const changed = Math.max(size, (await target.file.handle.stat()).size)
+  return isLockedForRead(source, 0n, BigInt(size)) || isLockedForWrite(target, 0n, BigInt(changed))
+}
+
+/** @returns bytes of data; undefined when it was not finished */
+async function copyAll(copy: Copy, size: number): Promise<number | undefined> {
   const [from, to] = [copy.source.file.handle, copy.target.file.handle]
-  if (!(await copyData(copy, from, to, size))) return false
+  const copied = await copyData(copy, from, to, size)
+  if (copied === undefined) return undefined
   for (const stream of await from.streams()) {
-    if (stream.name !== '' && !(await copyStream(copy, stream.name, stream.size))) return false
+    if (stream.name !== '' && (await copyStream(copy, stream.name, stream.size)) === undefined)
+      return undefined
   }
   const attributes = await from.extendedAttributes()
   if (attributes.length > 0) await to.setExtendedAttributes(attributes)
   const { dosAttributes, birthTime, writeTime } = await from.stat()
   await to.change({ dosAttributes, birthTime, writeTime })
-  return true
+  return copied
 }
 
-/** @returns false when it was not finished */
-async function copyData(copy: Copy, from: FileHandle, to: FileHandle, size: number): Promise<boolean> {
+/** @returns bytes; undefined when it was not finished */
+async function copyData(
+  copy: Copy,
+  from: FileHandle,
+  to: FileHandle,
+  size: number,
+): Promise<number | undefined> {
   await to.setSize(0)
-  for (let offset = 0; offset < size; ) {
-    if (copy.isCancelled || copy.target.closing || copy.source.closing) return false
+  let offset = 0
+  while (offset < size) {
+    if (copy.isCancelled || copy.target.closing || copy.source.closing) return undefined
     const length = Math.min(PIECE_BYTES, size - offset)
     const copied = await to.copyFrom(from, { offset, length }, offset)
     // The source has become shorter meanwhile.
     if (copied === 0) break
     offset += copied
   }
-  return true
+  return offset
 }
 
-async function copyStream(copy: Copy, stream: string, size: number): Promise<boolean> {
+async function copyStream(copy: Copy, stream: string, size: number): Promise<number | undefined> {
   const from = await openStream(copy.source, stream, false)
   try {
     const to = await openStream(copy.target, stream, true)
@@ -99,7 +122,10 @@ async function copyStream(copy: Copy, stream: string, size: number): Promise<boo
   }
 }
 
-/** As the account whose open it is. @throws StorageError */
+/**
+ * As the account whose open it is, by the file's name, so it must still be that file.
+ * @throws StorageError
+ */
 async function openStream(open: Open, stream: string, write: boolean): Promise<FileHandle> {
   const { share, admission } = open
   if (share.fileSystem === undefined) throw new Error('a pipe has no streams')
@@ -109,12 +135,14 @@ async function openStream(open: Open, stream: string, write: boolean): Promise<F
     identity: admission.identity,
     disposition: write ? 'open-if' : 'open',
     kind: 'file',
-    followLinks: true,
+    followLinks: false,
     read: !write,
     write,
     create: { mode: 0, dosAttributes: 0 },
     wantPermissions: false,
   })
   if (!outcome.ok) throw new StorageError(outcome.error)
-  return outcome.handle
+  if (outcome.stat.fileId === open.file.node.node.fileId) return outcome.handle
+  await outcome.handle.close()
+  throw new StorageError('not-found')
 }
