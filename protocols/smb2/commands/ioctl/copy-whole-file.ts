@@ -16,9 +16,6 @@ import type { IoctlOutcome } from './handler.ts'
 const PIECE_BYTES = 64 << 20
 /** What a response can tell (TotalBytesWritten). */
 const LARGEST_COUNT = 0xffff_ffff
-/** What is read besides the data, and what is set: smbfs asks for it when it opens the two files. */
-const SOURCE_ACCESS = FileAccess.READ_DATA | FileAccess.READ_EA
-const TARGET_ACCESS = FileAccess.WRITE_DATA | FileAccess.WRITE_ATTRIBUTES | FileAccess.WRITE_EA
 
 interface Copy {
   readonly context: CommandContext
@@ -28,7 +25,7 @@ interface Copy {
 }
 
 /**
- * Data, named streams, extended attributes, DOS attributes and times. A large file takes its time: an interim response goes
+ * Data, named streams, and where the opens grant it extended attributes, DOS attributes and times. A large file takes its time: an interim response goes
  * out, and CANCEL ends it, with what was copied until then left in the target.
  * @param respond makes the answer of the bytes of data that were copied
  */
@@ -38,7 +35,6 @@ export function copyWholeFile(
   respond: (bytes: number) => IoctlOutcome,
 ): IoctlOutcome {
   const target = context.open
-  if (!source.grants(SOURCE_ACCESS) || !target.grants(TARGET_ACCESS)) return fail(Status.ACCESS_DENIED)
   if (source.file.stream !== '' || target.file.stream !== '') return fail(Status.INVALID_PARAMETER)
   const copy: Copy = { context, source, target, isCancelled: false }
   const cancel = () => {
@@ -81,11 +77,20 @@ async function copyAll(copy: Copy, size: number): Promise<number | undefined> {
     if (stream.name !== '' && (await copyStream(copy, stream.name, stream.size)) === undefined)
       return undefined
   }
-  const attributes = await from.extendedAttributes()
-  if (attributes.length > 0) await to.setExtendedAttributes(attributes)
+  await copyAttributes(copy)
+  return copied
+}
+
+/** smbfs opens both files with the rights that this needs; others get no more than what they opened them for. */
+async function copyAttributes({ source, target }: Copy): Promise<void> {
+  const [from, to] = [source.file.handle, target.file.handle]
+  if (source.grants(FileAccess.READ_EA) && target.grants(FileAccess.WRITE_EA)) {
+    const attributes = await from.extendedAttributes()
+    if (attributes.length > 0) await to.setExtendedAttributes(attributes)
+  }
+  if (!target.grants(FileAccess.WRITE_ATTRIBUTES)) return
   const { dosAttributes, birthTime, writeTime } = await from.stat()
   await to.change({ dosAttributes, birthTime, writeTime })
-  return copied
 }
 
 /** @returns bytes; undefined when it was not finished */
