@@ -8,22 +8,26 @@ const LIMIT_MILLISECONDS = 60_000
 /** A hundred thousand snapshots take less. */
 const LONGEST_OUTPUT_BYTES = 64 << 20
 
-/** @param limit milliseconds after which a command is ended */
+/** @param limit milliseconds after which a command is ended, and no longer waited for */
 export function createCommandRunner(limit = LIMIT_MILLISECONDS): CommandRunner {
   return (program, args) =>
     new Promise<CommandResult>((resolve, reject) => {
-      const options = {
-        timeout: limit,
-        killSignal: 'SIGKILL' as const,
-        maxBuffer: LONGEST_OUTPUT_BYTES,
-        env: { ...process.env, LC_ALL: 'C' },
-      }
-      execFile(program, [...args], options, (error, stdout, stderr) => {
+      const options = { maxBuffer: LONGEST_OUTPUT_BYTES, env: { ...process.env, LC_ALL: 'C' } }
+      const child = execFile(program, [...args], options, (error, stdout, stderr) => {
+        clearTimeout(timer)
         if (error === null) resolve({ code: 0, stdout, stderr })
         else if (typeof error.code === 'number') resolve({ code: error.code, stdout, stderr })
-        else if (error.killed === true) resolve({ code: undefined, stdout, stderr })
         else reject(new Error(whyNotStarted(program, error.code, error.message)))
       })
+      // What waits in the kernel for a suspended pool does not end by a signal: so its end is not waited for.
+      const timer = setTimeout(() => {
+        resolve({ code: undefined, stdout: '', stderr: '' })
+        child.kill('SIGKILL')
+        // Nothing of it keeps this process from ending.
+        child.stdout?.destroy()
+        child.stderr?.destroy()
+        child.unref()
+      }, limit)
     })
 }
 
