@@ -348,9 +348,13 @@ export interface FileSystem {
    * Adds up what everything in the tree occupies, a file with several names once. It goes some hundred entries at a time, so
    * that others get their turn; what changes meanwhile is counted as it was or as it is.
    * @param goesOn told the sum so far; answers whether to go on
+   * @param metBands told how many bands of a sparse bundle in the root were met; further ones of the same bundle add up
    * @returns bytes; undefined when it was stopped
    */
-  occupied(goesOn: (soFar: number) => boolean): Promise<number | undefined>
+  occupied(
+    goesOn: (soFar: number) => boolean,
+    metBands?: (bundle: string, bands: number) => void,
+  ): Promise<number | undefined>
   /** Waits for what is under way and lets go of all resources. */
   close(): Promise<void>
 }

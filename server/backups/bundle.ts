@@ -1,11 +1,10 @@
 /** What the files of one Time Machine bundle say about the backups in it. */
 
 import type { FileStat, FileSystem, OpenRequest } from '../../storage/file-system.ts'
+import { BUNDLE_INFO, bundleStem } from '../../storage/sparse-bundle.ts'
 import { member, readPlist } from './plist.ts'
 import { PlistError, type PlistValue } from './plist-value.ts'
 
-/** Where a Mac keeps its backups: a directory in the root of a share. */
-const BUNDLE = /^(.+)\.(?:sparsebundle|backupbundle)$/i
 /** Past this a share's bundles are not looked at: each is a Mac. */
 const BUNDLES_MAXIMUM = 256
 const PAGE_ENTRIES = 256
@@ -16,7 +15,6 @@ const SHOWN_NAME_LENGTH = 120
 export const HISTORY_FILE = 'com.apple.TimeMachine.SnapshotHistory.plist'
 const RESULTS_FILE = 'com.apple.TimeMachine.Results.plist'
 const MACHINE_FILE = 'com.apple.TimeMachine.MachineID.plist'
-const IMAGE_FILE = 'Info.plist'
 const COMPLETION = 'com.apple.backupd.SnapshotCompletionDate'
 const BYTES_COPIED = 'com.apple.backupd.SnapshotTotalBytesCopied'
 /** VerificationState of an image that Time Machine found damaged: it wants to begin anew. */
@@ -72,7 +70,9 @@ export async function listBundles(fileSystem: FileSystem): Promise<string[]> {
     const names: string[] = []
     for (;;) {
       const page = await cursor.next(PAGE_ENTRIES)
-      const bundles = page.filter(({ name, stat }) => stat.type === 'directory' && BUNDLE.test(name))
+      const bundles = page.filter(
+        ({ name, stat }) => stat.type === 'directory' && bundleStem(name) !== undefined,
+      )
       names.push(...bundles.map(({ name }) => name))
       if (page.length === 0 || names.length >= BUNDLES_MAXIMUM) break
     }
@@ -85,7 +85,7 @@ export async function listBundles(fileSystem: FileSystem): Promise<string[]> {
 
 /** A text that changes with the bundle's files. */
 export async function versionOf(fileSystem: FileSystem, bundle: string): Promise<string> {
-  const versions = [HISTORY_FILE, RESULTS_FILE, MACHINE_FILE, IMAGE_FILE].map(async (file) => {
+  const versions = [HISTORY_FILE, RESULTS_FILE, MACHINE_FILE, BUNDLE_INFO].map(async (file) => {
     const outcome = await fileSystem.open({ ...READ, path: `${bundle}/${file}`, kind: 'file', read: false })
     if (!outcome.ok) return ''
     await outcome.handle.close()
@@ -111,7 +111,7 @@ export async function readBundle(fileSystem: FileSystem, bundle: string, now: nu
     await read(HISTORY_FILE),
     await read(RESULTS_FILE),
     await read(MACHINE_FILE),
-    await read(IMAGE_FILE),
+    await read(BUNDLE_INFO),
   ]
   const newest = newestBackup(history, now + CLOCK_LEAD_MILLISECONDS)
   return {
@@ -173,8 +173,10 @@ function newestBackup(
 }
 
 function macName(bundle: string, machine: PlistValue | undefined): string {
-  const [, stem = bundle] = BUNDLE.exec(bundle) ?? []
-  return textOf(member(machine, 'com.apple.backupd.ComputerName')) ?? stem.slice(0, SHOWN_NAME_LENGTH)
+  return (
+    textOf(member(machine, 'com.apple.backupd.ComputerName')) ??
+    (bundleStem(bundle) ?? bundle).slice(0, SHOWN_NAME_LENGTH)
+  )
 }
 
 function textOf(value: PlistValue | undefined): string | undefined {

@@ -14,8 +14,10 @@ export function readXmlPlist(bytes: Buffer): PlistValue {
   const limits = { depth: PLIST_DEPTH_MAXIMUM, elements: PLIST_VALUES_MAXIMUM }
   try {
     const root = readXml(bytes.toString('utf8').replace(DOCTYPE, '$1'), limits)
+    // As on a Mac, a value without its envelope will do.
+    if (root.name !== 'plist') return toValue(root)
     const [value, ...more] = root.children
-    if (root.name !== 'plist' || value === undefined || more.length > 0) throw new PlistError('no <plist>')
+    if (value === undefined || more.length > 0) throw new PlistError('no single value in <plist>')
     return toValue(value)
   } catch (error) {
     throw error instanceof XmlError ? new PlistError(error.message) : error

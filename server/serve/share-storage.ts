@@ -4,10 +4,11 @@ import { LimitedFileSystem } from '../../storage/limited/file-system.ts'
 import type { RecountClock } from '../../storage/limited/recount.ts'
 import { createPosixFileSystem } from '../../storage/posix/file-system.ts'
 import type { WorkerPool } from '../../storage/posix/worker-pool.ts'
+import { bandSizeOf } from '../backups/band-size.ts'
 import type { ShareConfiguration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
 import { formatsOf } from '../previous/previous-versions.ts'
-import { readVolumeUse, writeVolumeUse } from '../state/volume-use.ts'
+import { type KeptUse, readVolumeUse, writeVolumeUse } from '../state/volume-use.ts'
 import type { RunningVolume } from './running-server.ts'
 
 /** What of a share decides about its storage. */
@@ -38,7 +39,7 @@ export class ShareStorage {
   readonly #options: ShareStorageOptions
   readonly #volumes = new Map<string, Promise<Volume>>()
   readonly #opened = new Map<string, Volume>()
-  #known: Promise<ReadonlyMap<string, number>> | undefined
+  #known: Promise<ReadonlyMap<string, KeptUse>> | undefined
   #saving: Promise<void> = Promise.resolve()
 
   constructor(options: ShareStorageOptions) {
@@ -68,7 +69,7 @@ export class ShareStorage {
     const { folder } = place
     const inner = await createPosixFileSystem({ ...formatsOf(share), root: folder, workers })
     const fileSystem = new LimitedFileSystem(inner, {
-      ...{ clock, limit: undefined, used: (await this.#known).get(key) },
+      ...{ clock, limit: undefined, ...(await this.#known).get(key), bandSizeOf },
       events: {
         counted: (used, correction) => {
           log.debug({ folder, used, correction }, 'a volume with max_size was counted')
@@ -124,9 +125,10 @@ export class ShareStorage {
   #save(): Promise<void> {
     const { stateDirectory, log } = this.#options
     this.#saving = this.#saving.then(async () => {
-      const counts = new Map<string, number>()
+      const counts = new Map<string, KeptUse>()
       for (const [key, { fileSystem }] of this.#opened) {
-        if (fileSystem.counted !== undefined) counts.set(key, fileSystem.counted)
+        const { counted: used, bundleBytes } = fileSystem
+        if (used !== undefined) counts.set(key, { used, bundleBytes })
       }
       if (counts.size > 0) await writeVolumeUse(stateDirectory, counts, log)
     })

@@ -11,6 +11,7 @@ import type {
 import { type LimitedContext, LimitedHandle } from './handle.ts'
 import { limitByStatfs, type NativeLimit } from './native-limit.ts'
 import { Recount, type RecountClock, type RecountEvents } from './recount.ts'
+import { type BandSizeReader, SparseBundles } from './sparse-bundles.ts'
 import { VolumeCounter } from './volume-counter.ts'
 
 export interface LimitedOptions {
@@ -19,6 +20,10 @@ export interface LimitedOptions {
   readonly limit: number | undefined
   /** What an earlier run counted: holds until the tree was walked. */
   readonly used?: number | undefined
+  /** Likewise what its bundles would take with full bands. */
+  readonly bundleBytes?: number | undefined
+  /** Understands the property lists of sparse bundles; without it none is looked at. */
+  readonly bandSizeOf?: BandSizeReader
   readonly events?: RecountEvents
   /** Who may keep the limit instead; what statfs says, unless given. */
   readonly native?: NativeLimit
@@ -32,11 +37,18 @@ export interface VolumeUse extends SpaceInfo {
   readonly used: number | undefined
 }
 
+/**
+ * The allocation unit that clients see: small, as limits are no multiples of the disk's blocks, and what Samba shows for a
+ * Time Machine volume with a limit.
+ */
+const ALLOCATION_UNIT_BYTES = 1024
+
 export class LimitedFileSystem implements FileSystem {
   readonly features: Features
   readonly volumeId: bigint
   readonly #inner: FileSystem
   readonly #counter: VolumeCounter
+  readonly #bundles: SparseBundles
   readonly #recount: Recount
   readonly #native: NativeLimit
   readonly #context: LimitedContext
@@ -50,18 +62,26 @@ export class LimitedFileSystem implements FileSystem {
     this.#inner = inner
     this.#limit = options.limit
     this.#counter = new VolumeCounter(options.limit, options.used)
-    this.#recount = new Recount(inner, this.#counter, options.clock, options.events)
+    this.#bundles = new SparseBundles(inner, options.bandSizeOf ?? (() => undefined), options.bundleBytes)
+    const counted = { counter: this.#counter, bundles: this.#bundles }
+    this.#recount = new Recount(inner, counted, options.clock, options.events)
     this.#native = options.native ?? limitByStatfs(inner)
     this.#context = {
-      counter: this.#counter,
+      ...counted,
       punchesHoles: inner.features.sparse,
       openReplaced: (request) => this.#openReplaced(request),
+      suspect: () => this.#recount.suspect(),
     }
   }
 
   /** What was counted, for the next run; undefined when nobody did. */
   get counted(): number | undefined {
     return this.#counter.isKnown && this.#counts ? this.#counter.used : undefined
+  }
+
+  /** The same of what bundles would take with full bands. */
+  get bundleBytes(): number {
+    return this.#bundles.bytes
   }
 
   get limit(): number | undefined {
@@ -106,10 +126,14 @@ export class LimitedFileSystem implements FileSystem {
     return this.#limit === undefined ? outcome : { ...outcome, handle: this.#limited(outcome) }
   }
 
-  #limited({ handle, stat, stream, created }: OpenOutcome & { ok: true }): LimitedHandle {
+  #limited(outcome: OpenOutcome & { ok: true }): LimitedHandle {
+    const { handle, stat, stream, created, fileCreated, path } = outcome
     const key = stream === undefined ? stat.fileId : `${stat.fileId}:${stream.toLowerCase()}`
     const node = this.#counter.opened(key, handle, stat.occupied, created)
-    return new LimitedHandle(handle, this.#context, node)
+    const member = this.#bundles.memberAt(path)
+    if (fileCreated) this.#bundles.added(member)
+    const isFolder = stat.type === 'directory'
+    return new LimitedHandle(handle, this.#context, { node, isFolder, member })
   }
 
   async #openReplaced({ to, posixNames }: RenameRequest): Promise<LimitedHandle | undefined> {
@@ -121,19 +145,23 @@ export class LimitedFileSystem implements FileSystem {
     return outcome.ok ? this.#limited(outcome) : undefined
   }
 
-  /** As clients see it: the limit is the size. */
+  /**
+   * As clients see it: the limit is the size. What is available is the worse of two figures that have nothing to do with each
+   * other: what is really left, and what would be left beside bundles whose bands are all full.
+   */
   async space(): Promise<SpaceInfo> {
     const limit = this.#limit
     if (limit === undefined) return await this.#inner.space()
     if (this.#isNative) return (await this.#native.space(limit)) ?? (await this.#inner.space())
-    await this.#counter.settle()
+    await Promise.all([this.#counter.settle(), this.#bundles.settle()])
     const space = await this.#inner.space()
     const { room } = this.#counter
+    const beside = Math.max(0, limit - this.#bundles.bytes)
     return {
-      blockSize: space.blockSize,
+      blockSize: ALLOCATION_UNIT_BYTES,
       total: Math.min(limit, space.total),
       free: Math.min(room, space.free),
-      available: Math.min(room, space.available),
+      available: Math.min(room, beside, space.available),
     }
   }
 
@@ -145,8 +173,8 @@ export class LimitedFileSystem implements FileSystem {
     return { ...space, limit, used: limit === undefined ? undefined : counted }
   }
 
-  occupied(goesOn: (soFar: number) => boolean): Promise<number | undefined> {
-    return this.#inner.occupied(goesOn)
+  occupied(...told: Parameters<FileSystem['occupied']>): Promise<number | undefined> {
+    return this.#inner.occupied(...told)
   }
 
   async close(): Promise<void> {

@@ -13,6 +13,7 @@ import type {
   RenameRequest,
   StreamEntry,
 } from '../file-system.ts'
+import type { BundleMember, SparseBundles } from './sparse-bundles.ts'
 import type { CountedNode, VolumeCounter } from './volume-counter.ts'
 
 /** File systems give space in such pieces, or smaller ones; where in larger ones, that shows when it is settled. */
@@ -23,22 +24,38 @@ const EXACT_RANGES = 4096
 /** What handles need of their file system. */
 export interface LimitedContext {
   readonly counter: VolumeCounter
+  readonly bundles: SparseBundles
   /** Zeros take no space. */
   readonly punchesHoles: boolean
   /** Opens, counted, what a rename may replace; undefined when there is nothing. */
   openReplaced(request: RenameRequest): Promise<LimitedHandle | undefined>
+  /** Asks for a walk of the tree. */
+  suspect(): void
+}
+
+/** What a handle is open on. */
+export interface LimitedOpen {
+  readonly node: CountedNode
+  readonly isFolder: boolean
+  /** Of a sparse bundle. */
+  readonly member: BundleMember | undefined
 }
 
 export class LimitedHandle implements FileHandle {
   readonly #inner: FileHandle
   readonly #context: LimitedContext
   readonly #node: CountedNode
+  readonly #isFolder: boolean
+  /** Undefined for a stream, which has no part in what its file is for a bundle. */
+  #member: BundleMember | undefined
   #closing: Promise<void> | undefined
 
-  constructor(inner: FileHandle, context: LimitedContext, node: CountedNode) {
+  constructor(inner: FileHandle, context: LimitedContext, { node, isFolder, member }: LimitedOpen) {
     this.#inner = inner
     this.#context = context
     this.#node = node
+    this.#isFolder = isFolder && !node.isStream
+    this.#member = node.isStream ? undefined : member
   }
 
   /** The handle that a file system without limits knows. */
@@ -172,16 +189,28 @@ export class LimitedHandle implements FileHandle {
   }
 
   async rename(request: RenameRequest): Promise<string> {
-    return await this.#replace(request, () => this.#inner.rename(request))
+    const { bundles, suspect } = this.#context
+    const from = this.#isFolder ? await this.#inner.path() : undefined
+    const to = await this.#replace(request, () => this.#inner.rename(request))
+    if (from !== undefined && !bundles.folderMoved(from, to)) suspect()
+    if (!this.#isFolder && !this.#node.isStream) {
+      bundles.removed(this.#member)
+      this.#member = bundles.memberAt(to)
+      bundles.added(this.#member)
+    }
+    return to
   }
 
   async link(request: RenameRequest): Promise<void> {
     await this.#replace(request, () => this.#inner.link(request))
+    const { bundles } = this.#context
+    bundles.added(bundles.memberAt(request.to))
   }
 
   async remove(): Promise<void> {
     await this.#inner.remove()
     this.#context.counter.removed(this.#node)
+    this.#context.bundles.removed(this.#member)
   }
 
   path(): Promise<string> {
@@ -203,7 +232,12 @@ export class LimitedHandle implements FileHandle {
     const length = Math.max(0, range.offset + range.length - from)
     const needed = { offset: from, length }
     const exact = async () => bytesOf(needed) - (await this.#occupiedIn(needed))
-    return await this.#counted(() => this.#context.counter.write(this.#node, bytesOf(needed), work, exact))
+    const { counter, bundles } = this.#context
+    try {
+      return await this.#counted(() => counter.write(this.#node, bytesOf(needed), work, exact))
+    } finally {
+      bundles.infoChanged(this.#member)
+    }
   }
 
   async #change<T>(work: () => Promise<T>): Promise<T> {
@@ -211,6 +245,7 @@ export class LimitedHandle implements FileHandle {
       return await this.#counted(work)
     } finally {
       this.#context.counter.changed(this.#node)
+      this.#context.bundles.infoChanged(this.#member)
     }
   }
 
@@ -239,12 +274,19 @@ export class LimitedHandle implements FileHandle {
     return bytes
   }
 
+  #replaced(other: LimitedHandle): void {
+    const { counter, bundles } = this.#context
+    counter.removed(other.#node)
+    // A name in another case is the file's own.
+    if (other.#node !== this.#node) bundles.removed(other.#member)
+  }
+
   async #replace<T>(request: RenameRequest, work: () => Promise<T>): Promise<T> {
     const replaced =
       request.replace && !this.#node.isStream ? await this.#context.openReplaced(request) : undefined
     try {
       const result = await this.#counted(work)
-      if (replaced !== undefined) this.#context.counter.removed(replaced.#node)
+      if (replaced !== undefined) this.#replaced(replaced)
       return result
     } finally {
       await replaced?.close()

@@ -1,6 +1,7 @@
 /** When a limited volume is walked: at the start, now and then, and when the disk's free space tells of changes that nobody counted. */
 
 import type { FileSystem } from '../file-system.ts'
+import type { SparseBundles } from './sparse-bundles.ts'
 import type { VolumeCounter } from './volume-counter.ts'
 
 /** The clock of those who use storage. */
@@ -28,9 +29,16 @@ export interface RecountEvents {
   failed?(error: unknown): void
 }
 
+/** What a walk corrects. */
+export interface Counted {
+  readonly counter: VolumeCounter
+  readonly bundles: SparseBundles
+}
+
 export class Recount {
   readonly #fileSystem: FileSystem
   readonly #counter: VolumeCounter
+  readonly #bundles: SparseBundles
   readonly #clock: RecountClock
   readonly #events: RecountEvents
   #cancel: () => void = () => undefined
@@ -44,12 +52,13 @@ export class Recount {
 
   constructor(
     fileSystem: FileSystem,
-    counter: VolumeCounter,
+    { counter, bundles }: Counted,
     clock: RecountClock,
     events: RecountEvents = {},
   ) {
     this.#fileSystem = fileSystem
     this.#counter = counter
+    this.#bundles = bundles
     this.#clock = clock
     this.#events = events
   }
@@ -58,6 +67,11 @@ export class Recount {
   walk(): Promise<void> {
     this.#walking ??= this.#walk().finally(() => (this.#walking = undefined))
     return this.#walking
+  }
+
+  /** Something happened that only a walk can count; the next may come earlier. */
+  suspect(): void {
+    this.#isSuspicious = true
   }
 
   /** Walks no more until it is asked to. */
@@ -75,16 +89,19 @@ export class Recount {
     const begun = this.#clock.now()
     this.#isSuspicious = false
     await this.#counter.beginWalk()
+    this.#bundles.beginWalk()
     let bytes: number | undefined
     try {
-      bytes = await this.#fileSystem.occupied((soFar) => {
+      const goesOn = (soFar: number): boolean => {
         this.#counter.met(soFar)
         return !this.#isClosed
-      })
+      }
+      bytes = await this.#fileSystem.occupied(goesOn, (name, bands) => this.#bundles.met(name, bands))
     } catch (error) {
       this.#events.failed?.(error)
     }
     const correction = this.#counter.endWalk(bytes)
+    await this.#bundles.endWalk(bytes !== undefined)
     this.#lastWalk = this.#clock.now()
     this.#lastDuration = this.#lastWalk - begun
     if (bytes !== undefined) this.#events.counted?.(this.#counter.used, correction)

@@ -2,6 +2,7 @@
 
 import { StorageError } from '../errors.ts'
 import type { FileStat } from '../file-system.ts'
+import { WalkLog } from './walk-log.ts'
 
 /** Claims of one file, past which it is looked at what the writes really took. */
 const SETTLE_BYTES = 64 * 1024 * 1024
@@ -30,12 +31,6 @@ export interface CountedNode {
   settling: Promise<void> | undefined
 }
 
-/** What changed the sum while the tree was being walked. */
-interface Log {
-  gained: number
-  lost: number
-}
-
 export class VolumeCounter {
   readonly #nodes = new Map<bigint | string, CountedNode>()
   /** Nodes with claims or changes. */
@@ -45,7 +40,7 @@ export class VolumeCounter {
   #writingBytes = 0
   #used: number
   #isKnown: boolean
-  #log: Log | undefined
+  #log: WalkLog | undefined
   /** Bytes the volume may take; undefined: all there are. */
   limit: number | undefined
 
@@ -95,7 +90,7 @@ export class VolumeCounter {
   removed(node: CountedNode): void {
     node.removed = true
     // A walk under way has met it, or never will.
-    if (this.#log !== undefined) this.#log.gained += node.settled + node.claimed
+    this.#log?.mayMiss(node.settled + node.claimed)
   }
 
   /**
@@ -207,15 +202,16 @@ export class VolumeCounter {
   /** Begins a walk of the tree. Until its end is told, each change is remembered. */
   async beginWalk(): Promise<void> {
     await this.settle()
-    this.#log = { gained: this.#writingBytes, lost: 0 }
+    const log = new WalkLog(this.#writingBytes)
     // Files without a name are not met.
-    for (const node of this.#nodes.values()) if (node.removed) this.#log.gained += node.settled + node.claimed
+    for (const node of this.#nodes.values()) if (node.removed) log.mayMiss(node.settled + node.claimed)
+    this.#log = log
   }
 
   /** While the first walk is under way, what it has met counts. */
   met(bytes: number): void {
     if (this.#isKnown || this.#log === undefined) return
-    this.#used = bytes + this.#log.gained - this.#log.lost
+    this.#used = this.#log.sumOf(bytes)
   }
 
   /**
@@ -229,16 +225,13 @@ export class VolumeCounter {
     this.#log = undefined
     if (bytes === undefined || log === undefined) return 0
     const before = this.#used
-    const highest = bytes + log.gained
-    this.#used = this.#isKnown ? Math.min(Math.max(before, bytes - log.lost), highest) : highest
+    this.#used = this.#isKnown ? log.corrected(before, bytes) : log.highest(bytes)
     this.#isKnown = true
     return this.#used - before
   }
 
   #add(bytes: number): void {
     this.#used += bytes
-    if (this.#log === undefined) return
-    if (bytes > 0) this.#log.gained += bytes
-    else this.#log.lost -= bytes
+    this.#log?.changed(bytes)
   }
 }

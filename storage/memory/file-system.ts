@@ -5,7 +5,7 @@ import type { Features, FileSystem, LocalChange, Nanoseconds } from '../file-sys
 import { withPrefix } from '../local-change.ts'
 import { MAXIMUM_NAME_UNITS } from '../names/valid.ts'
 import { Faults } from './faults.ts'
-import { occupiedBelow } from './node.ts'
+import { bandsBelow, occupiedBelow } from './node.ts'
 import { openOn } from './open.ts'
 import { PAGE_BYTES } from './sparse-bytes.ts'
 import { pathOf } from './tree.ts'
@@ -85,8 +85,9 @@ export function createMemoryFileSystem(options: MemoryFileSystemOptions = {}): M
         return { blockSize: PAGE_BYTES, total: budget.capacityBytes, free, available: free }
       })
     },
-    async occupied(goesOn) {
+    async occupied(goesOn, metBands) {
       return await volume.run('space', () => {
+        for (const [bundle, bands] of bandsBelow(volume.root.node)) metBands?.(bundle, bands)
         const bytes = occupiedBelow(volume.root.node)
         return goesOn(bytes) ? bytes : undefined
       })

@@ -8,6 +8,7 @@ import {
   type Nanoseconds,
 } from '../file-system.ts'
 import { extendedAttributesSize } from '../metadata/ea-size.ts'
+import { bundlePart } from '../sparse-bundle.ts'
 import type { Directory } from './directory.ts'
 import { PAGE_BYTES, type SparseBytes } from './sparse-bytes.ts'
 
@@ -92,6 +93,20 @@ export function occupiedBelow(root: MemoryNode): number {
     for (const { content: named } of streams.values()) bytes += named.allocated
   }
   return bytes
+}
+
+/** How many bands each of the sparse bundles in the root has. */
+export function bandsBelow(root: MemoryNode): ReadonlyMap<string, number> {
+  const bands = new Map<string, number>()
+  const below = (node: MemoryNode, path: string, depth: number): void => {
+    for (const { name, node: entry } of node.directory?.entries() ?? []) {
+      const part = bundlePart(`${path}${name}`)
+      if (part?.kind === 'band') bands.set(part.bundle, (bands.get(part.bundle) ?? 0) + 1)
+      else if (part !== undefined && depth > 0) below(entry, `${path}${name}/`, depth - 1)
+    }
+  }
+  below(root, '', 2)
+  return bands
 }
 
 /** Gives back the bytes of a file that has neither name nor handle. */

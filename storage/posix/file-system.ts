@@ -109,7 +109,7 @@ class PosixFileSystem implements FileSystem {
     return await this.#context.workers.run(0, 'space', this.#share.id)
   }
 
-  async occupied(goesOn: (soFar: number) => boolean): Promise<number | undefined> {
+  async occupied(...[goesOn, metBands]: Parameters<FileSystem['occupied']>): Promise<number | undefined> {
     const { workers } = this.#context
     const linked = new Set<string>()
     let walk: OccupiedWalk = { folders: [''], fd: undefined }
@@ -123,6 +123,7 @@ class PosixFileSystem implements FileSystem {
           if (!linked.has(identity)) bytes += occupied
           linked.add(identity)
         }
+        for (const [bundle, bands] of page.bands) metBands?.(clientName(this.#share, bundle), bands)
         if (!goesOn(bytes)) return undefined
       }
       return bytes

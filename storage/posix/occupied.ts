@@ -1,5 +1,6 @@
 /** The space that a tree takes, added up by a worker: some hundred entries to a job, so that other jobs come in between. */
 
+import { bundlePart, isBand } from '../sparse-bundle.ts'
 import { eachNameOnce } from './directory-read.ts'
 import { decodeName } from './disk-name.ts'
 import { asServer } from './identity.ts'
@@ -25,6 +26,8 @@ export interface OccupiedPage extends OccupiedWalk {
   readonly bytes: number
   /** Files with several names: which, and what they occupy. */
   readonly linked: readonly (readonly [identity: string, bytes: number])[]
+  /** Bands of sparse bundles in the root; the bundles' names as on disk. */
+  readonly bands: readonly (readonly [bundle: string, bands: number])[]
 }
 
 const record = newRecord()
@@ -32,7 +35,7 @@ const record = newRecord()
 /** Goes on with a count. A folder that is gone meanwhile, or cannot be read, counts nothing. */
 export function addOccupied(job: OccupiedWalk & { share: number }): OccupiedPage {
   return asServer(() => {
-    const page = { folders: [...job.folders], fd: job.fd, bytes: 0, linked: [] as [string, number][] }
+    const page: Page = { folders: [...job.folders], fd: job.fd, bytes: 0, linked: [], bands: [] }
     let met = 0
     while (met < ENTRIES_PER_JOB && page.folders.length > 0) {
       page.fd ??= openFolder(shareOf(job.share).root, page)
@@ -43,7 +46,13 @@ export function addOccupied(job: OccupiedWalk & { share: number }): OccupiedPage
   })
 }
 
-type Page = { folders: string[]; fd: number | undefined; bytes: number; linked: [string, number][] }
+interface Page {
+  folders: string[]
+  fd: number | undefined
+  bytes: number
+  linked: [string, number][]
+  bands: [string, number][]
+}
 
 function openFolder(root: number, page: Page): number | undefined {
   const fd = openBeneath(root, page.folders.at(-1) ?? '', O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
@@ -56,15 +65,18 @@ function openFolder(root: number, page: Page): number | undefined {
 function readOnce(fd: number, page: Page): number {
   const path = page.folders.at(-1) ?? ''
   const below: string[] = []
-  let met = 1
+  let [met, bands] = [1, 0]
+  const part = bundlePart(path)
   const goesOn = eachNameOnce(fd, (bytes, from, to) => {
     const name = decodeName(bytes, from, to)
     met++
+    if (part?.kind === 'bands' && isBand(name)) bands++
     if (name === SNAPSHOTS || statEntry(fd, name, record) < 0) return
     if (typeOf(record) === 'directory') below.push(joinPath(path, name))
     else if (linksOf(record) > 1) page.linked.push([identityOf(record), occupiedOf(record)])
     else page.bytes += occupiedOf(record)
   })
+  if (part !== undefined && bands > 0) page.bands.push([part.bundle, bands])
   if (goesOn) {
     // The folder that is open stays the last.
     page.folders.splice(-1, 0, ...below)

@@ -63,8 +63,8 @@ export class PreviousFileSystem implements FileSystem {
     return this.#use((tree) => tree.space())
   }
 
-  occupied(goesOn: (soFar: number) => boolean): Promise<number | undefined> {
-    return this.#use((tree) => tree.occupied(goesOn))
+  occupied(...told: Parameters<FileSystem['occupied']>): Promise<number | undefined> {
+    return this.#use((tree) => tree.occupied(...told))
   }
 
   /** Lets go of the tree. What uses it later opens it anew. */

@@ -22,7 +22,8 @@ import { SimClient } from '../../sim/smb2-client.ts'
 
 const { SUCCESS, ACCESS_DENIED, DISK_FULL, OBJECT_NAME_NOT_FOUND } = Status
 const KIB = 1024
-const UNIT = 4096
+/** The allocation unit of volumes with a limit. */
+const UNIT = KIB
 const ROOT = { name: '', desiredAccess: FILE_GENERIC_READ, createOptions: CreateOption.DIRECTORY_FILE }
 const EXISTING = { createDisposition: CreateDisposition.OPEN }
 const CLOCK = { now: () => 0, after: () => () => undefined }
@@ -53,10 +54,10 @@ t.test('the limit is the volume that clients see', async (t) => {
   const fileSystem = await limited(64 * KIB)
   const sim = createSimServer({ share: { fileSystem } })
   const anna = await SimClient.mount(sim)
-  t.same(await sizes(anna), [16, 16, 16])
+  t.same(await sizes(anna), [64, 64, 64])
   const { fileId } = await anna.create({ name: 'file' })
   t.equal(await anna.write(fileId, Buffer.alloc(48 * KIB, 'x')), SUCCESS)
-  t.same(await sizes(anna), [16, 4, 4])
+  t.same(await sizes(anna), [64, 16, 16])
   t.equal(await anna.write(fileId, Buffer.alloc(32 * KIB, 'y'), 48n * 1024n), DISK_FULL)
   t.equal(
     await anna.write(fileId, Buffer.alloc(48 * KIB, 'z')),
@@ -71,12 +72,12 @@ t.test('the limit is the volume that clients see', async (t) => {
   t.equal(await endOfFile(65_536n), SUCCESS)
   t.equal(await endOfFile(65_537n), DISK_FULL)
   await fileSystem.setLimit(128 * KIB)
-  t.same(await sizes(anna), [32, 20, 20], 'another limit, the same session')
+  t.same(await sizes(anna), [128, 80, 80], 'another limit, the same session')
   t.equal(await anna.write(fileId, Buffer.alloc(32 * KIB, 'y'), 48n * 1024n), SUCCESS)
   await anna.close(fileId)
   const again = await anna.create({ name: 'file', ...EXISTING, createOptions: CreateOption.DELETE_ON_CLOSE })
   await anna.close(again.fileId)
-  t.same(await sizes(anna), [32, 32, 32], 'deleted')
+  t.same(await sizes(anna), [128, 128, 128], 'deleted')
   await isClean(t, sim)
 })
 
@@ -108,14 +109,14 @@ const PLAIN = {
 
 t.test('each user has an own tree under the same name', async (t) => {
   const users = { bert: 'secret', carl: 'secret' }
-  const sim = createSimServer({ share: perUser({ anna: 4, bert: 8 }), users })
+  const sim = createSimServer({ share: perUser({ anna: 16, bert: 32 }), users })
   const anna = await SimClient.mount(sim, 'anna')
   const bert = await SimClient.mount(sim, { address: 'bert', user: 'bert', password: 'secret' })
-  t.same(await sizes(anna), [4, 4, 4])
-  t.same(await sizes(bert), [8, 8, 8])
+  t.same(await sizes(anna), [16, 16, 16])
+  t.same(await sizes(bert), [32, 32, 32])
   const { fileId } = await anna.create({ name: 'file' })
-  t.equal(await anna.write(fileId, Buffer.alloc(4 * UNIT)), SUCCESS)
-  t.same(await sizes(bert), [8, 8, 8])
+  t.equal(await anna.write(fileId, Buffer.alloc(16 * UNIT)), SUCCESS)
+  t.same(await sizes(bert), [32, 32, 32])
   t.equal((await bert.create({ name: 'file', ...EXISTING })).status, OBJECT_NAME_NOT_FOUND)
   await anna.close(fileId)
   const carl = await SimClient.logOn(sim, { address: 'carl', user: 'carl', password: 'secret' })
@@ -132,7 +133,7 @@ t.test('durable opens come back in the tree of their user', async (t) => {
       for (const record of kept) records.set(record.id, record)
     },
   }
-  const share = perUser({ anna: 4 })
+  const share = perUser({ anna: 16 })
   const sim = createSimServer({ share, durableStore })
   const anna = await mount(sim)
   const { fileId } = await open(anna)

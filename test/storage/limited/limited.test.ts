@@ -4,106 +4,16 @@ import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import type { FileHandle, FileSystem, OpenRequest } from '../../../storage/file-system.ts'
+import t from 'tap'
+import type { FileHandle } from '../../../storage/file-system.ts'
 import { LimitedFileSystem } from '../../../storage/limited/file-system.ts'
 import { VolumeCounter } from '../../../storage/limited/volume-counter.ts'
 import { createMemoryFileSystem } from '../../../storage/memory/file-system.ts'
 import { createPosixFileSystem } from '../../../storage/posix/file-system.ts'
-import { createWorkerPool } from '../../../storage/posix/worker-pool.ts'
 import { fileSystemContract } from '../../contract/file-system.ts'
-
-const KIB = 1024
-const MIB = 1024 * KIB
-const GIB = 1024 * MIB
-/** Counting is what is tested, also on a small disk. */
-const NEVER_NATIVE = { space: async () => undefined }
-const workers = createWorkerPool({ size: 2 })
-t.teardown(() => workers.close())
-
-/** Timers that run when the test says so. */
-class Clock {
-  #now = 0
-  #timers: { at: number; run: () => void }[] = []
-
-  now(): number {
-    return this.#now
-  }
-
-  after(milliseconds: number, run: () => void): () => void {
-    const timer = { at: this.#now + milliseconds, run }
-    this.#timers.push(timer)
-    return () => (this.#timers = this.#timers.filter((other) => other !== timer))
-  }
-
-  pass(milliseconds: number): void {
-    this.#now += milliseconds
-    const due = this.#timers.filter(({ at }) => at <= this.#now)
-    this.#timers = this.#timers.filter(({ at }) => at > this.#now)
-    for (const { run } of due) run()
-  }
-}
-
-interface Volume {
-  readonly fs: LimitedFileSystem
-  readonly inner: FileSystem
-  readonly clock: Clock
-  /** '' in RAM. */
-  readonly root: string
-}
-
-/** Runs a test on each backend, with a volume that has been counted. */
-async function onEach(
-  name: string,
-  limit: number,
-  run: (t: Test, volume: Volume) => Promise<void>,
-): Promise<void> {
-  await t.test(`${name}, in RAM`, async (t) => {
-    const [inner, clock] = [createMemoryFileSystem(), new Clock()]
-    const fs = new LimitedFileSystem(inner, { clock, limit, native: NEVER_NATIVE })
-    await fs.start()
-    await run(t, { fs, inner, clock, root: '' })
-    await fs.close()
-  })
-  await t.test(`${name}, on disk`, async (t) => {
-    const root = await mkdtemp(join(tmpdir(), 'poolhouse-limited-'))
-    const [inner, clock] = [await createPosixFileSystem({ root, workers }), new Clock()]
-    const fs = new LimitedFileSystem(inner, { clock, limit, native: NEVER_NATIVE })
-    await fs.start()
-    await run(t, { fs, inner, clock, root })
-    await fs.close()
-    await rm(root, { recursive: true })
-  })
-}
-
-const OPEN: OpenRequest = {
-  path: 'file',
-  identity: undefined,
-  disposition: 'open-if',
-  kind: 'file',
-  followLinks: true,
-  read: true,
-  write: true,
-  create: { mode: 0o644, dosAttributes: 0 },
-  wantPermissions: false,
-}
-
-async function open(fs: FileSystem, path: string, request: Partial<OpenRequest> = {}): Promise<FileHandle> {
-  const outcome = await fs.open({ ...OPEN, ...request, path })
-  if (!outcome.ok) throw new Error(`${path}: ${outcome.error}`)
-  return outcome.handle
-}
-
-async function remove(fs: FileSystem, path: string): Promise<void> {
-  const file = await open(fs, path, { disposition: 'open', read: false, write: false })
-  await file.remove()
-  await file.close()
-}
+import { Clock, GIB, KIB, MIB, NEVER_NATIVE, onEach, open, remove, used, walked, workers } from './volume.ts'
 
 const isFull = { code: 'disk-full' }
-const used = async ({ fs }: Volume): Promise<number> => (await fs.use()).used ?? Number.NaN
-/** What a walk finds. */
-const walked = async ({ inner }: Volume): Promise<number> => (await inner.occupied(() => true)) ?? Number.NaN
 
 await fileSystemContract(t, 'limited, in RAM', async () => {
   const fs = new LimitedFileSystem(createMemoryFileSystem(), { clock: new Clock(), limit: 64 * GIB })
