@@ -145,6 +145,36 @@ await onEach('space comes back with the last name and the last handle', 8 * MIB,
   t.equal(await used(volume), await walked(volume))
 })
 
+await onEach('forks grow and shrink as files do', 900 * KIB, async (t, volume) => {
+  const { fs } = volume
+  const base = await used(volume)
+  const isNear = async (bytes: number, name: string): Promise<void> => {
+    // A sidecar begins with what says that it is one.
+    t.ok(Math.abs((await used(volume)) - base - bytes) <= 4 * KIB, name)
+  }
+  // Too large for an attribute: on disk it is in a sidecar.
+  const fork = await open(fs, 'file', { stream: 'AFP_Resource' })
+  await fork.write(Buffer.alloc(512 * KIB, 1), 0)
+  await isNear(512 * KIB, 'written')
+  await fork.write(Buffer.alloc(256 * KIB, 1), 512 * KIB)
+  await isNear(768 * KIB, 'grown')
+  await t.rejects(fork.write(Buffer.alloc(256 * KIB), 768 * KIB), isFull)
+  await fork.setSize(256 * KIB)
+  await isNear(256 * KIB, 'cut')
+  await fork.close()
+  const again = await open(fs, 'file', { stream: 'AFP_Resource', disposition: 'open' })
+  await again.write(Buffer.alloc(512 * KIB, 2), 128 * KIB)
+  await isNear(640 * KIB, 'opened again')
+  await again.setSize(0)
+  await again.close()
+  await isNear(0, 'gone')
+  const sidecar = await open(fs, '._by its name')
+  await sidecar.write(Buffer.alloc(512 * KIB, 1), 0)
+  await sidecar.close()
+  await isNear(512 * KIB, 'a file like others')
+  t.ok(Math.abs((await used(volume)) - (await walked(volume))) <= 4 * KIB)
+})
+
 await onEach('what others change is noticed', 64 * MIB, async (t, volume) => {
   const { fs, inner, clock } = volume
   const before = await used(volume)
