@@ -93,14 +93,18 @@ export class LimitedHandle implements FileHandle {
     return this.#inner.change(changes)
   }
 
-  /** Takes no space: Macs extend files and fill them later. What could never be filled is refused. */
+  /** Takes no space of files: Macs extend them and fill them later. What could never be filled is refused. */
   async setSize(size: number): Promise<void> {
     const { limit } = this.#context.counter
     if (limit !== undefined && size > limit && size > (await this.#inner.stat()).size) {
       throw new StorageError('disk-full', `a file of ${size} bytes where all may have ${limit}`)
     }
     this.#node.reserved = Math.min(this.#node.reserved, size)
-    await this.#change(() => this.#inner.setSize(size))
+    const set = (): Promise<void> => this.#inner.setSize(size)
+    const grows = this.#node.isStream ? size - (await this.#inner.stat()).size : 0
+    // Streams have no holes.
+    if (grows > 0) await this.#take({ offset: size - grows, length: grows }, set)
+    else await this.#change(set)
   }
 
   async setAllocation(bytes: number): Promise<void> {
@@ -261,9 +265,13 @@ export class LimitedHandle implements FileHandle {
 
   /** What of a range has space already, in whole blocks; never more than it has. */
   async #occupiedIn(range: ByteRange): Promise<number> {
-    if (this.#node.isStream) return 0
     const begin = roundDown(range.offset)
     const wide = { offset: begin, length: roundUp(range.offset + range.length) - begin }
+    // Streams count by their size.
+    if (this.#node.isStream) {
+      const { occupied } = await this.#inner.stat()
+      return Math.min(wide.length, Math.max(0, occupied - begin))
+    }
     const ranges = await this.#inner.allocatedRanges(wide, EXACT_RANGES)
     let [bytes, end] = [0, begin]
     for (const { offset, length } of ranges) {
