@@ -12,6 +12,7 @@ import { createMetrics } from '../../server/status/metrics.ts'
 import { spaceOf } from '../../server/status/report.ts'
 import { shareRow } from '../../server/status/share-lines.ts'
 import { createWorkerPool } from '../../storage/posix/worker-pool.ts'
+import { xml } from './backup-files.ts'
 import { FAKE_USAGE } from './fake-status.ts'
 
 const MIB = 1024 * 1024
@@ -75,6 +76,37 @@ t.test('limits are kept over reloads and restarts', async (t) => {
   const counted = await third.open(share)
   await third.keepLimits([share])
   t.equal(counted.counted, used + MIB, 'counted anew')
+  await third.close()
+})
+
+t.test('what bundles may grow to is known after a restart', async (t) => {
+  const { state, data } = await folders(t)
+  const bands = join(data, 'Mac.sparsebundle', 'bands')
+  await mkdir(bands, { recursive: true })
+  for (const band of ['0', '1', 'a']) await writeFile(join(bands, band), 'band')
+  const info = xml(`<dict><key>band-size</key><integer>${MIB}</integer></dict>`)
+  await writeFile(join(data, 'Mac.sparsebundle', 'Info.plist'), info)
+  const [share] = sharesOf(`[[share]]\nname = "a"\npath = "${data}"\nmax_size = "8M"`)
+  if (share === undefined) throw new Error('no share')
+  const first = storageIn(state)
+  const volume = await first.open(share)
+  await first.keepLimits([share])
+  t.match(await volume.space(), { total: 8 * MIB, available: 5 * MIB })
+  await first.close()
+  const file = join(state, 'volume-use.json')
+  const kept = JSON.parse(await readFile(file, 'utf8')) as { bundles: object }
+  t.same(Object.values(kept.bundles), [3 * MIB])
+
+  const second = storageIn(state)
+  t.equal((await second.open(share)).bundleBytes, 3 * MIB, 'before the tree was walked')
+  await second.close()
+  const { bundles: _, ...older } = kept
+  await writeFile(file, JSON.stringify(older))
+  const third = storageIn(state)
+  const counted = await third.open(share)
+  t.equal(counted.bundleBytes, 0, 'the file of an earlier version')
+  await third.keepLimits([share])
+  t.equal((await counted.space()).available, 5 * MIB)
   await third.close()
 })
 
