@@ -18,6 +18,8 @@ export interface BlockDevice {
   readonly isReadOnly: boolean
   /** Whether `discard` gives space back. */
   readonly canDiscard: boolean
+  /** Whether `extentAt` tells holes from zeros that are stored; devices cannot. */
+  readonly knowsHoles: boolean
   /** Bytes in which space is given back best (a file system's block, a zvol's volblocksize); a power of two. */
   readonly discardGranularity: number
   /** Fills `into`. */

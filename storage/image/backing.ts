@@ -128,6 +128,10 @@ class Backing implements BlockDevice {
     return this.#canDiscard
   }
 
+  get knowsHoles(): boolean {
+    return this.#kind === 'file'
+  }
+
   async prepare(isNew: boolean): Promise<void> {
     const { size, path } = this.#options
     await this.refresh(size)
@@ -270,7 +274,7 @@ class Backing implements BlockDevice {
 
   async extentAt(offset: number, length: number): Promise<BlockExtent> {
     // Devices cannot tell: what they have must be taken for stored.
-    if (this.#kind !== 'file') return { isMapped: true, length }
+    if (!this.knowsHoles) return { isMapped: true, length }
     const at = this.#start + offset
     const end = at + length
     const data = (await seekData(this.#fd, at)) ?? end

@@ -18,6 +18,7 @@ export function concatenate(parts: readonly BlockDevice[]): BlockDevice {
 class Concatenated implements BlockDevice {
   readonly isReadOnly: boolean
   readonly canDiscard: boolean
+  readonly knowsHoles: boolean
   readonly discardGranularity: number
   readonly size: number
   readonly #parts: readonly { readonly device: BlockDevice; readonly start: number; readonly size: number }[]
@@ -32,6 +33,7 @@ class Concatenated implements BlockDevice {
     this.size = start
     this.isReadOnly = parts.some((part) => part.isReadOnly)
     this.canDiscard = parts.every((part) => part.canDiscard)
+    this.knowsHoles = parts.every((part) => part.knowsHoles)
     this.discardGranularity = Math.max(...parts.map((part) => part.discardGranularity))
   }
 

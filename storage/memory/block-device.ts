@@ -18,6 +18,7 @@ export class MemoryDisk implements BlockDevice {
   readonly faults = new Faults<BlockOperation>()
   readonly isReadOnly: boolean
   readonly canDiscard: boolean
+  readonly knowsHoles = true
   readonly discardGranularity = PAGE_BYTES
   readonly #bytes = new SparseBytes({ capacityBytes: Number.MAX_SAFE_INTEGER, usedBytes: 0 })
   /** Calls of `sync` that ended well. */

@@ -1,6 +1,7 @@
 /** SAM-5 4.6: a logical unit: a disk with what its initiators have agreed on it. */
 
 import type { BlockDevice } from '../../../storage/block-device.ts'
+import { lengthOf } from './bytes.ts'
 import type { UnitIdentity } from './identity.ts'
 import { defaultModeParameters, type ModeParameters } from './mode-parameters.ts'
 import { keyOfNexus, NexusState } from './nexus-state.ts'
@@ -10,6 +11,7 @@ import type { SanitizeState } from './sanitize-state.ts'
 import { type Sense, senses } from './sense.ts'
 import type { Nexus } from './task.ts'
 import { TaskSet } from './task-set.ts'
+import { makeHole } from './zeros.ts'
 
 export interface LogicalUnitOptions {
   /** 0 to 16383. */
@@ -116,10 +118,30 @@ export class LogicalUnit {
     return false
   }
 
-  /** Writes at a byte offset; the caller holds the range. */
+  /** Zeros become holes: elsewhere than in files a device or volume decides that by itself. */
+  get keepsHoles(): boolean {
+    return this.isThin && this.device.knowsHoles
+  }
+
+  /** Writes at a byte offset; the caller holds the range. Many zeros are kept as a hole, and what was there is given back. */
   async write(chunks: readonly Buffer[], offset: number): Promise<void> {
+    if (this.keepsHoles && makeHole(chunks)) await this.discard(offset, lengthOf(chunks))
+    else await this.overwrite(chunks, offset)
+  }
+
+  /** Writes zeros too as they are. */
+  async overwrite(chunks: readonly Buffer[], offset: number): Promise<void> {
     try {
       await this.device.write(chunks, offset)
+    } finally {
+      this.isDirty = true
+    }
+  }
+
+  /** Reads as zeros afterwards; the caller holds the range. */
+  async discard(offset: number, length: number): Promise<void> {
+    try {
+      await this.device.discard(offset, length)
     } finally {
       this.isDirty = true
     }

@@ -8,6 +8,7 @@ import type { LogicalUnit } from '../logical-unit.ts'
 import { done, fail, invalidField, invalidParameter, type Outcome, withStatus } from '../outcome.ts'
 import { senses } from '../sense.ts'
 import { ScsiStatus } from '../task.ts'
+import { isWorthHole, isZero } from '../zeros.ts'
 
 const UNMAP_ANCHOR = 0x01
 const UNMAP_HEAD_BYTES = 8
@@ -43,9 +44,8 @@ async function unmap({ unit, cdb, task }: Request): Promise<Outcome> {
 async function discard(unit: LogicalUnit, lba: number, blocks: number): Promise<void> {
   const release = await unit.ranges.acquire(lba, blocks, true)
   try {
-    await unit.device.discard(lba * unit.blockSize, blocks * unit.blockSize)
+    await unit.discard(lba * unit.blockSize, blocks * unit.blockSize)
   } finally {
-    unit.isDirty = true
     release()
   }
 }
@@ -65,29 +65,27 @@ async function writeSame(request: Request): Promise<Outcome> {
   const hasNoData = cdb[0] === WRITE_SAME_16 && (flags & NDOB) !== 0
   if (asksForProtection(cdb) || (flags & (ANCHOR | OBSOLETE_DATA_BITS)) !== 0) return invalidField(1)
   if ((unmaps && !unit.isThin) || (cdb[0] !== WRITE_SAME_16 && (flags & NDOB) !== 0)) return invalidField(1)
-  const asked = rangeOf(cdb)
-  const refused = outOfRange(unit, asked)
+  const { lba, blocks } = rangeOf(cdb)
+  const refused = outOfRange(unit, { lba, blocks })
   if (refused !== undefined) return refused
-  // WSNZ is 0: no length means to the end.
-  const blocks = asked.blocks === 0 ? unit.blocks - asked.lba : asked.blocks
-  if (blocks > WRITE_SAME_BLOCKS_MAXIMUM) return invalidField(lengthByte(cdb))
+  // WSNZ is 1: no length does not mean to the end.
+  if (blocks === 0 || blocks > WRITE_SAME_BLOCKS_MAXIMUM) return invalidField(lengthByte(cdb))
   const sent = lengthOf(task.dataOut)
   const isEmpty = hasNoData || (unmaps && sent === 0)
   if (!isEmpty && sent !== unit.blockSize) return invalidField(lengthByte(cdb))
   const pattern = isEmpty ? undefined : joined(task.dataOut)
   const dataOutLength = isEmpty ? 0 : unit.blockSize
-  // Blocks that are given back read as zeros, so only zeros may become such (SBC-3 5.43.1).
-  if (unmaps && (pattern === undefined || isZero(pattern))) await discard(unit, asked.lba, blocks)
+  // Blocks that are given back read as zeros, so only zeros may become such (SBC-3 5.43.1); of a thin disk it may take
+  // zeros for such without being told to (4.7.3).
+  const areZeros = pattern === undefined || isZero(pattern)
+  const isHole = unmaps || (unit.keepsHoles && isWorthHole(blocks * unit.blockSize))
+  if (areZeros && isHole) await discard(unit, lba, blocks)
   else {
-    const isWhole = await repeat(request, asked.lba, blocks, pattern ?? Buffer.alloc(unit.blockSize))
+    const isWhole = await repeat(request, lba, blocks, pattern ?? Buffer.alloc(unit.blockSize))
     if (!isWhole) return withStatus(ScsiStatus.taskAborted)
   }
   if (!unit.mode.writeCacheEnabled) await unit.sync()
   return done(dataOutLength)
-}
-
-function isZero(block: Buffer): boolean {
-  return block[0] === 0 && block.compare(block, 0, block.length - 1, 1, block.length) === 0
 }
 
 /** Writes a block again and again. @returns false when the task was aborted amid it */

@@ -52,7 +52,7 @@ async function blockErase(request: Request): Promise<Outcome> {
   const { cdb, unit } = request
   if (cdb.readUInt16BE(7) !== 0) return invalidField(7)
   return await start(request, 0, async () => {
-    await unit.device.discard(0, unit.blocks * unit.blockSize)
+    await unit.discard(0, unit.blocks * unit.blockSize)
   })
 }
 
@@ -133,7 +133,8 @@ async function overwriteAll(
     if (inverts && pass > 0) for (let i = 0; i < chunk.length; i++) chunk[i] = ~(chunk[i] ?? 0) & 0xff
     for (let at = 0; at < size; at += chunk.length) {
       if (state.isStopped) throw new Error('the server ended amid it')
-      await unit.write([chunk.subarray(0, Math.min(chunk.length, size - at))], at)
+      // Zeros too: a hole would leave what was there on the disk below.
+      await unit.overwrite([chunk.subarray(0, Math.min(chunk.length, size - at))], at)
       const part = (pass + (at + chunk.length) / size) / passes
       state.progress = Math.min(PROGRESS_WHOLE - 1, Math.floor(part * PROGRESS_WHOLE))
       await new Promise<void>((resolve) => target.after(CHUNK_MILLISECONDS, resolve))

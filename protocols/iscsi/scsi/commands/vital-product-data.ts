@@ -145,6 +145,8 @@ const blockLimitsLayout = struct<BlockLimits>([
   // MAXIMUM ATOMIC TRANSFER LENGTH and those that go with it: WRITE ATOMIC is not there.
   blob(20, 'atomic'),
 ])
+/** WRITE SAME of no blocks is refused: no slip of an initiator reaches to the end of the disk. */
+const WSNZ = 0x01
 /** UNMAP GRANULARITY ALIGNMENT counts. */
 const UGAVALID = 0x8000_0000
 const OPTIMAL_TRANSFER_BYTES = 1024 * 1024
@@ -154,8 +156,7 @@ const LARGEST_U16 = 0xffff
 function blockLimits({ blockSize, isThin, device, options }: LogicalUnit): Buffer {
   const granularity = Math.max(device.discardGranularity, options.physicalBlockSize) / blockSize
   return encode(blockLimitsLayout, {
-    // WSNZ 0: WRITE SAME with length 0 goes to the end.
-    flags: 0,
+    flags: WSNZ,
     compareAndWrite: COMPARE_AND_WRITE_BLOCKS_MAXIMUM,
     optimalGranularity: Math.min(granularity, LARGEST_U16),
     maximumTransfer: MAXIMUM_TRANSFER_BYTES / blockSize,

@@ -170,10 +170,9 @@ t.test('WRITE SAME', async (t) => {
     for (const size of [BLOCK / 2, 2 * BLOCK, 0]) {
       t.equal(await alice.outcome(blockCdb(opcode, 0, 1), { out: full.subarray(0, size) }), '05/2400')
     }
-    t.equal(await alice.outcome(blockCdb(opcode, BLOCKS - 3, 0), { out: block }), 'good', 'to the end')
-    t.ok((await alice.read(BLOCKS - 3, 3)).equals(Buffer.concat([block, block, block])))
-    t.equal(await alice.outcome(blockCdb(opcode, 0, 0, 0x08)), 'good')
-    t.ok((await alice.read(BLOCKS - 64, 64)).every((byte) => byte === 0))
+    t.equal(await alice.outcome(blockCdb(opcode, BLOCKS - 3, 0), { out: block }), '05/2400', 'WSNZ')
+    t.equal(await alice.outcome(blockCdb(opcode, 0, 0, 0x08)), '05/2400')
+    t.ok((await alice.read(10, 1)).equals(block), 'nothing was given back')
     t.equal(await alice.outcome(blockCdb(opcode, BLOCKS, 0), { out: block }), '05/2100')
   }
   await alice.write(0, full)
@@ -328,12 +327,62 @@ t.test('what storage cannot do is told', async (t) => {
   t.equal(lent.size, 0)
 })
 
-t.test('WRITE SAME has a limit, also where no length means to the end', async (t) => {
+t.test('WRITE SAME has a limit, and wants a length', async (t) => {
   const { alice } = await scene({ disk: new MemoryDisk({ size: 64 * 1024 * 1024 }) })
   const most = Number((await alice.run('12 01 b0 00ff 00')).data.readBigUInt64BE(36))
-  const blocks = (64 * 1024 * 1024) / BLOCK
   t.equal(await alice.outcome(blockCdb(0x93, 0, most, 0x08)), 'good')
   t.equal(await alice.outcome(blockCdb(0x93, 0, most + 1, 0x08)), '05/2400')
-  t.equal(await alice.outcome(blockCdb(0x93, 0, 0, 0x08)), '05/2400')
-  t.equal(await alice.outcome(blockCdb(0x93, blocks - most, 0, 0x08)), 'good')
+  t.equal(((await alice.run('12 01 b0 00ff 00')).data[4] ?? 0) & 1, 1, 'WSNZ')
+})
+
+t.test('many zeros are a hole of a thin disk: where nothing was, and where data were', async (t) => {
+  const megabyte = 2048
+  const zeros = Buffer.alloc(megabyte * BLOCK)
+  const stored = async (disk: MemoryDisk) => {
+    let bytes = 0
+    for (let at = 0; at < disk.size; ) {
+      const { isMapped, length } = await disk.extentAt(at, disk.size - at)
+      if (isMapped) bytes += length
+      at += length
+    }
+    return bytes
+  }
+  const { alice, disk } = await scene()
+  const pieces = [zeros.subarray(0, 100_000), zeros.subarray(100_000)]
+  t.equal(await alice.outcome(blockCdb(0x8a, 0, megabyte), { out: pieces }), 'good')
+  t.equal(await alice.outcome(blockCdb(0x93, 0, BLOCKS), { out: zeros.subarray(0, BLOCK) }), 'good')
+  t.equal(await alice.outcome(blockCdb(0x93, 0, BLOCKS, 0x01)), 'good', 'NDOB')
+  t.equal(await stored(disk), 0, 'nothing was there')
+
+  const data = pattern(megabyte)
+  await alice.write(0, data)
+  await alice.write(256, zeros.subarray(0, 128 * BLOCK))
+  t.equal(await stored(disk), (megabyte - 128) * BLOCK)
+  const wanted = Buffer.from(data).fill(0, 256 * BLOCK, 384 * BLOCK)
+  t.ok((await alice.read(0, megabyte)).equals(wanted), 'what was there is gone, and nothing beside it')
+  const before = disk.syncs
+  t.equal(await alice.outcome(blockCdb(0x8a, 0, 128, 0x08), { out: zeros.subarray(0, 128 * BLOCK) }), 'good')
+  t.equal(disk.syncs, before + 1, 'FUA')
+  t.equal(await alice.outcome(blockCdb(0x28, 0, 1, 0x08)), 'good')
+
+  for (const index of [0, 77_777, 128 * BLOCK - 1]) {
+    const nearly = Buffer.alloc(128 * BLOCK)
+    nearly[index] = 1
+    await alice.write(0, nearly)
+    t.ok((await alice.read(0, 128)).equals(nearly), `a byte at ${index}`)
+  }
+  disk.faults.failNext('discard', 'io')
+  t.equal(await alice.outcome(blockCdb(0x8a, 512, 128), { out: zeros.subarray(0, 128 * BLOCK) }), '03/0c00')
+
+  const thick = await scene({ thin: false })
+  await thick.alice.write(0, zeros)
+  t.equal(await stored(thick.disk), zeros.length, 'a thick disk stores them')
+  t.equal(
+    await thick.alice.outcome(blockCdb(0x93, megabyte, megabyte), { out: zeros.subarray(0, BLOCK) }),
+    'good',
+  )
+  t.equal(await stored(thick.disk), 2 * zeros.length)
+  const little = await scene()
+  await little.alice.write(0, zeros.subarray(0, 8 * BLOCK))
+  t.ok((await stored(little.disk)) > 0, 'a few make no hole')
 })
