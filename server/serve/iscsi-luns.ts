@@ -1,15 +1,20 @@
 /** A target's disks: opens what the configuration names and makes a SCSI target of them. */
 
+import { mendTornWrite } from '../../protocols/iscsi/scsi/atomic-write.ts'
 import { identityOf } from '../../protocols/iscsi/scsi/identity.ts'
 import type { LogicalUnitOptions } from '../../protocols/iscsi/scsi/logical-unit.ts'
-import { createScsiTarget, type ReservationStore } from '../../protocols/iscsi/scsi/target.ts'
-import type { ScsiTarget } from '../../protocols/iscsi/scsi/task.ts'
+import {
+  type ChangingTarget,
+  createScsiTarget,
+  type ReservationStore,
+} from '../../protocols/iscsi/scsi/target.ts'
 import { BufferPool } from '../../protocols/transport/buffer-pool.ts'
 import type { Environment } from '../../protocols/transport/engine.ts'
 import type { BlockDevice } from '../../storage/block-device.ts'
 import { type ImageOptions, openImage } from '../../storage/image/image.ts'
 import type { TargetConfiguration } from '../config/types.ts'
 import { openReservations } from '../state/reservations.ts'
+import { undoFile } from '../state/undo-log.ts'
 
 export type LunConfiguration = TargetConfiguration['lun'][number]
 
@@ -37,14 +42,14 @@ export interface ScsiTargetSettings {
 export async function openScsiTarget(
   target: TargetConfiguration,
   settings: ScsiTargetSettings,
-): Promise<ScsiTarget> {
+): Promise<ChangingTarget> {
   const store = settings.store ?? (await openReservations(settings.stateDirectory, target.name))
   const buffers = settings.buffers ?? new BufferPool()
   const units: LogicalUnitOptions[] = []
   try {
-    for (const lun of target.lun) units.push(unitOf(target, lun, await openLun(lun, target.name)))
+    for (const lun of target.lun) units.push(await openUnit(target, lun, settings))
   } catch (error) {
-    await Promise.allSettled(units.map((unit) => unit.device.close()))
+    await closeUnits(units)
     throw error
   }
   return createScsiTarget({
@@ -56,6 +61,44 @@ export async function openScsiTarget(
     store,
     log: (level, message, fields) => settings.log(level, message, { target: target.name, ...fields }),
   })
+}
+
+/**
+ * Locks and opens one disk of a target; what a power cut has torn of an atomic write is mended first.
+ *
+ * @throws Error in words for the owner
+ */
+export async function openUnit(
+  target: TargetConfiguration,
+  lun: LunConfiguration,
+  { stateDirectory, log }: ScsiTargetSettings,
+): Promise<LogicalUnitOptions> {
+  const device = await openLun(lun, target.name)
+  if (lun.readOnly) return unitOf(target, lun, device)
+  const undo = undoFile(stateDirectory, target.name, lun.id)
+  try {
+    const record = await undo.load()
+    if (record !== undefined) {
+      const found = await mendTornWrite(device, record)
+      if (found !== 'whole') log('warn', MENDED[found], { target: target.name, lun: lun.id })
+      await undo.forget()
+    }
+  } catch (error) {
+    await device.close()
+    throw new Error(`target "${target.name}", LUN ${lun.id}: ${(error as Error).message}`, { cause: error })
+  }
+  return { ...unitOf(target, lun, device), undoLog: undo }
+}
+
+const MENDED = {
+  undone: 'a power cut had torn an atomic write of a LUN; what was there before is there again',
+  foreign:
+    'an atomic write of a LUN did not end, and others have written there since: nothing was changed; check what is on the LUN',
+} as const
+
+/** Those that no target has taken over. */
+export async function closeUnits(units: readonly LogicalUnitOptions[]): Promise<void> {
+  await Promise.allSettled(units.map((unit) => unit.device.close()))
 }
 
 /** What a LUN's disk is made of. */

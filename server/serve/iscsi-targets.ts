@@ -2,11 +2,13 @@
 
 import { readFile } from 'node:fs/promises'
 import type { ChapCredentials } from '../../protocols/auth/chap.ts'
+import type { ChangingTarget } from '../../protocols/iscsi/scsi/target.ts'
 import type { ScsiTarget } from '../../protocols/iscsi/scsi/task.ts'
 import type { IscsiServer, TargetNode } from '../../protocols/iscsi/session/server.ts'
 import type { Session } from '../../protocols/iscsi/session/session.ts'
 import { addressAllowed } from '../config/addresses.ts'
 import type { TargetConfiguration } from '../config/types.ts'
+import { type LunChange, lunChange } from './iscsi-lun-change.ts'
 import { openScsiTarget, type ScsiTargetSettings } from './iscsi-luns.ts'
 
 /** RFC 7143 12.1.3 wants 96 bits at least; Windows takes no more than 16 bytes. */
@@ -15,7 +17,7 @@ const LONGEST_SECRET_BYTES = 16
 
 interface Served {
   readonly configuration: TargetConfiguration
-  readonly scsi: ScsiTarget
+  readonly scsi: ChangingTarget
 }
 
 /** The targets of a server, by what the configuration says of them. */
@@ -30,7 +32,7 @@ export class IscsiTargets {
   }
 
   /**
-   * Takes over a list of targets: disks that stay the same stay open, and sessions on them.
+   * Takes over a list of targets. Disks come, go and grow under the sessions of a target; one that becomes another ends them.
    * @throws Error in words for the owner: then all is as it was
    */
   async follow(targets: readonly TargetConfiguration[]): Promise<void> {
@@ -40,24 +42,30 @@ export class IscsiTargets {
     const after = new Map<string, Served>()
     const opened: Served[] = []
     const closed: Served[] = []
+    const changed: LunChange[] = []
     try {
+      // First what goes: its disks may come back elsewhere.
       for (const served of before.values()) {
-        const stays = targets.find(({ name, lun }) => {
-          return name === served.configuration.name && sameLuns(lun, served.configuration.lun)
-        })
-        if (stays === undefined) await this.#close(served, closed)
+        const stays = targets.find(({ name }) => name === served.configuration.name)
+        const change = stays && lunChange(served.scsi, served.configuration, stays)
+        if (change === undefined) await this.#close(served, closed)
+        else changed.push(change)
       }
+      for (const change of changed) await change.remove()
       for (const configuration of targets) {
         const kept = before.get(configuration.name)
         const isKept = kept !== undefined && !closed.includes(kept)
         const scsi = isKept ? kept.scsi : await this.#open(configuration, opened)
         after.set(configuration.name, { configuration, scsi })
       }
+      for (const change of changed) await change.open(this.#settings)
     } catch (error) {
       await Promise.all(opened.map(({ scsi }) => scsi.close()))
+      for (const change of changed) await change.undo(this.#settings)
       await this.#reopen(closed)
       throw error
     }
+    for (const change of changed) change.add()
     this.#served = after
     this.#server.targets = new Map(
       Array.from(after.values(), ({ configuration, scsi }) => {
@@ -75,7 +83,7 @@ export class IscsiTargets {
     await Promise.all(all.map((served) => this.#close(served, [])))
   }
 
-  async #open(configuration: TargetConfiguration, opened: Served[]): Promise<ScsiTarget> {
+  async #open(configuration: TargetConfiguration, opened: Served[]): Promise<ChangingTarget> {
     const scsi = await openScsiTarget(configuration, this.#settings)
     scsi.onAbort = (lun, nexus) => {
       for (const session of this.#sessionsOf(scsi)) {
@@ -124,10 +132,6 @@ export class IscsiTargets {
       }
     }
   }
-}
-
-function sameLuns(one: TargetConfiguration['lun'], other: TargetConfiguration['lun']): boolean {
-  return JSON.stringify(one) === JSON.stringify(other)
 }
 
 function targetNode(

@@ -25,7 +25,8 @@ export async function replaceFile(file: string, text: string): Promise<void> {
   await syncDirectory(dirname(file))
 }
 
-async function syncDirectory(directory: string): Promise<void> {
+/** A name in it is there after a power cut. */
+export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r')
   try {
     await handle.sync()

@@ -99,7 +99,8 @@ class Backing implements BlockDevice {
   readonly isReadOnly: boolean
   readonly discardGranularity: number
   readonly #handle: FileHandle
-  readonly #fd: number
+  /** -1 when it is closed: its number may belong to another file then. */
+  #fd: number
   readonly #options: BackingOptions
   readonly #kind: Kind
   readonly #start: number
@@ -284,6 +285,7 @@ class Backing implements BlockDevice {
   }
 
   async close(): Promise<void> {
+    this.#fd = -1
     await this.#handle.close()
   }
 }

@@ -19,6 +19,7 @@ import { reserveCommands } from './commands/reserve.ts'
 import { sanitizeCommands } from './commands/sanitize.ts'
 import { verifyCommands } from './commands/verify.ts'
 import { writeCommands } from './commands/write.ts'
+import { writeAtomicCommand } from './commands/write-atomic.ts'
 
 /** A command with what was made of its row once. */
 export interface Row extends Command {
@@ -50,6 +51,7 @@ const rows: readonly Row[] = [
   ...capacityCommands,
   ...provisioningCommands,
   compareAndWriteCommand,
+  writeAtomicCommand,
   ...modeCommands,
   ...mediumCommands,
   ...reserveCommands,

@@ -2,6 +2,8 @@
 
 /** MAXIMUM COMPARE AND WRITE LENGTH. */
 export const COMPARE_AND_WRITE_BLOCKS_MAXIMUM = 128
+/** MAXIMUM ATOMIC TRANSFER LENGTH, in bytes: 256 blocks of 4 KiB; more only makes its undo log larger. */
+export const ATOMIC_BYTES_MAXIMUM = 1024 * 1024
 /** MAXIMUM UNMAP LBA COUNT: no limit. */
 export const UNMAP_BLOCKS_MAXIMUM = 0xffff_ffff
 export const UNMAP_DESCRIPTORS_MAXIMUM = 256

@@ -1,6 +1,7 @@
 /** SAM-5 4.6: a logical unit: a disk with what its initiators have agreed on it. */
 
 import type { BlockDevice } from '../../../storage/block-device.ts'
+import type { UndoLog } from './atomic-write.ts'
 import { lengthOf } from './bytes.ts'
 import type { UnitIdentity } from './identity.ts'
 import { defaultModeParameters, type ModeParameters } from './mode-parameters.ts'
@@ -26,6 +27,8 @@ export interface LogicalUnitOptions {
   readonly removable: boolean
   /** Space can be given back with UNMAP. */
   readonly thin: boolean
+  /** For WRITE ATOMIC, which is there only with it. */
+  readonly undoLog?: UndoLog
 }
 
 export type MediumState = 'ready' | 'ejected'
@@ -37,6 +40,9 @@ export class LogicalUnit {
   readonly blockSize: number
   readonly isThin: boolean
   readonly ranges = new RangeLock()
+  /** One atomic write at a time: its log keeps one record. */
+  readonly undoTurn = new RangeLock()
+  readonly undoLog: UndoLog | undefined
   readonly tasks = new TaskSet()
   readonly mode: ModeParameters = defaultModeParameters()
   readonly persistent = new PersistentReservations()
@@ -54,6 +60,7 @@ export class LogicalUnit {
     this.id = options.id
     this.device = options.device
     this.blockSize = options.blockSize
+    this.undoLog = options.undoLog
     // What is read-only may have holes, though nobody can make any: UNMAP is there, and write-protected.
     this.isThin = options.thin && (options.device.canDiscard || options.device.isReadOnly)
     this.#blocks = Math.floor(options.device.size / options.blockSize)
@@ -62,6 +69,11 @@ export class LogicalUnit {
   /** Capacity in logical blocks. */
   get blocks(): number {
     return this.#blocks
+  }
+
+  /** ATOMIC ALIGNMENT and ATOMIC TRANSFER LENGTH GRANULARITY: whole physical blocks. */
+  get atomicBlocks(): number {
+    return this.options.physicalBlockSize / this.blockSize
   }
 
   get isWriteProtected(): boolean {
@@ -158,12 +170,26 @@ export class LogicalUnit {
     }
   }
 
-  /** Looks whether the disk has grown. */
-  async refresh(asking?: NexusState): Promise<void> {
-    await this.device.refresh()
+  /** Looks whether the disk has grown, or enlarges its file. @param asking learns of it by the answer */
+  async refresh(asking?: NexusState, size?: number): Promise<void> {
+    await this.device.refresh(size)
     const blocks = Math.floor(this.device.size / this.blockSize)
     if (blocks === this.#blocks) return
     this.#blocks = blocks
     this.establish(senses.capacityChanged, asking)
+  }
+  /** No task is under way. A sanitize operation is stopped; all is synced and given up. */
+  async close(): Promise<void> {
+    if (this.sanitize !== undefined) this.sanitize.isStopped = true
+    await this.sanitize?.settled
+    // A copy by another unit's task may be amid it.
+    const release = await this.ranges.acquire(0, Number.POSITIVE_INFINITY, true)
+    try {
+      await this.sync()
+    } finally {
+      await this.device.close()
+      await this.undoLog?.close()
+      release()
+    }
   }
 }

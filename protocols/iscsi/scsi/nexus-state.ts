@@ -37,6 +37,11 @@ export class NexusState {
     if (!isKnown && this.#unitAttentions.length < UNIT_ATTENTIONS_MAXIMUM) this.#unitAttentions.push(sense)
   }
 
+  /** A unit attention condition has ended before it was reported. */
+  clear(sense: Sense): void {
+    this.#unitAttentions = this.#unitAttentions.filter((one) => one.code !== sense.code)
+  }
+
   /** A command that was answered already has failed (SPC-4 4.5.5): the next one says so. */
   defer(sense: Sense): void {
     this.#deferred ??= { ...sense, isDeferred: true }

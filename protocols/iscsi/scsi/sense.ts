@@ -74,6 +74,7 @@ export const senses = {
   registrationsPreempted: { key: unitAttention, code: 0x2a05 },
   capacityChanged: { key: unitAttention, code: 0x2a09 },
   inquiryChanged: { key: unitAttention, code: 0x3f03 },
+  reportedLunsChanged: { key: unitAttention, code: 0x3f0e },
   writeProtected: { key: dataProtect, code: 0x2700 },
   spaceExhausted: { key: dataProtect, code: 0x2707 },
   copyAborted: { key: SenseKey.copyAborted, code: 0x0000 },

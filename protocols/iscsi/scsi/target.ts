@@ -9,7 +9,7 @@ import { LogicalUnit, type LogicalUnitOptions } from './logical-unit.ts'
 import { keyOfNexus } from './nexus-state.ts'
 import { fail, limited, type Outcome } from './outcome.ts'
 import type { PersistentRecord } from './persistent-reservations.ts'
-import { encodeSense, senses } from './sense.ts'
+import { encodeSense, type Sense, senses } from './sense.ts'
 import { type Nexus, ScsiStatus, type ScsiTarget, type Task, type TaskResult } from './task.ts'
 
 /** Keeps persistent reservations with APTPL over a restart (SPC-4 5.12.4). */
@@ -31,26 +31,35 @@ export interface ScsiTargetOptions {
   readonly log: TargetContext['log']
 }
 
+/** A target whose logical units come, go and grow while it is in use. */
+export interface ChangingTarget extends ScsiTarget {
+  /** @throws Error when there is one of its number already */
+  add(unit: LogicalUnitOptions): void
+  /** Resolves when its tasks have ended and its disk is synced and closed. */
+  remove(id: number): Promise<void>
+  /** Looks whether a disk has grown. @param size bytes: a file is made that long */
+  refresh(id: number, size?: number): Promise<void>
+}
+
 /** Tasks that one unit has at a time; more are answered TASK SET FULL. */
 const TASKS_MAXIMUM = 4096
 const OPCODE = { requestSense: 0x03, inquiry: 0x12, reportLuns: 0xa0 } as const
 
-export function createScsiTarget(options: ScsiTargetOptions): ScsiTarget {
+export function createScsiTarget(options: ScsiTargetOptions): ChangingTarget {
   return new Target(options)
 }
 
-class Target implements ScsiTarget {
+class Target implements ChangingTarget {
   onAbort: ((lun: bigint, nexus: Nexus) => void) | undefined
-  readonly #units: ReadonlyMap<number, LogicalUnit>
+  readonly #units = new Map<number, LogicalUnit>()
+  readonly #nexuses = new Map<string, Nexus>()
+  readonly #store: ReservationStore | undefined
   readonly #context: TargetContext
 
   constructor(options: ScsiTargetOptions) {
     const { store } = options
-    this.#units = new Map(options.units.map((unit) => [unit.id, new LogicalUnit(unit)]))
-    for (const unit of this.#units.values()) {
-      const record = store?.load(unit.id)
-      if (record !== undefined) unit.persistent.restore(record)
-    }
+    this.#store = store
+    for (const unit of options.units) this.#put(unit)
     const copies: CopyResults = new LastCopies()
     this.#context = {
       name: options.name,
@@ -66,11 +75,47 @@ class Target implements ScsiTarget {
     }
   }
 
+  #put(options: LogicalUnitOptions): LogicalUnit {
+    if (this.#units.has(options.id)) throw new Error(`there is a logical unit ${options.id} already`)
+    const unit = new LogicalUnit(options)
+    const record = this.#store?.load(unit.id)
+    if (record !== undefined) unit.persistent.restore(record)
+    this.#units.set(unit.id, unit)
+    return unit
+  }
+
+  add(options: LogicalUnitOptions): void {
+    const unit = this.#put(options)
+    for (const nexus of this.#nexuses.values()) unit.attach(nexus)
+    this.#establish(senses.reportedLunsChanged)
+  }
+
+  async remove(id: number): Promise<void> {
+    const unit = this.#units.get(id)
+    if (unit === undefined) return
+    this.#units.delete(id)
+    this.#establish(senses.reportedLunsChanged)
+    if (unit.sanitize !== undefined) unit.sanitize.isStopped = true
+    const leave = await unit.tasks.enter('ordered')
+    leave()
+    await unit.close()
+  }
+
+  async refresh(id: number, size?: number): Promise<void> {
+    await this.#units.get(id)?.refresh(undefined, size)
+  }
+
+  #establish(sense: Sense): void {
+    for (const unit of this.#units.values()) unit.establish(sense)
+  }
+
   attach(nexus: Nexus): void {
+    this.#nexuses.set(keyOfNexus(nexus), nexus)
     for (const unit of this.#units.values()) unit.attach(nexus)
   }
 
   detach(nexus: Nexus): void {
+    this.#nexuses.delete(keyOfNexus(nexus))
     for (const unit of this.#units.values()) unit.detach(nexus)
     this.#context.copies.forget(keyOfNexus(nexus))
   }
@@ -100,12 +145,12 @@ class Target implements ScsiTarget {
   }
 
   /** What is answered for a LUN that does not exist (SPC-4 table 32). */
-  #withoutUnit({ cdb }: Task): Outcome {
+  #withoutUnit({ cdb, nexus }: Task): Outcome {
     switch (cdb[0]) {
       case OPCODE.inquiry:
         return inquiryWithoutUnit(cdb)
       case OPCODE.reportLuns:
-        return reportLuns(cdb, this.#context)
+        return reportLuns(cdb, this.#context, nexus)
       case OPCODE.requestSense:
         return requestSense(cdb, senses.unsupportedLogicalUnit)
       default:
@@ -124,15 +169,7 @@ class Target implements ScsiTarget {
   }
 
   async close(): Promise<void> {
-    const closed = [...this.#units.values()].map(async (unit) => {
-      if (unit.sanitize !== undefined) unit.sanitize.isStopped = true
-      await unit.sanitize?.settled
-      try {
-        await unit.sync()
-      } finally {
-        await unit.device.close()
-      }
-    })
+    const closed = [...this.#units.values()].map((unit) => unit.close())
     for (const one of await Promise.allSettled(closed)) {
       if (one.status === 'rejected')
         this.#context.log('error', 'a LUN was not closed well', { error: one.reason })

@@ -217,14 +217,8 @@ async function copyBytes(
       const size = Math.min(CHUNK_BYTES, length - done)
       const at = isUpwards ? length - done - size : done
       const piece = lease.buffer.subarray(0, size)
-      await source.device.read(piece, from + at)
-      const { blockSize } = destination
-      const release = await destination.ranges.acquire((to + at) / blockSize, size / blockSize, true)
-      try {
-        await destination.write([piece], to + at)
-      } finally {
-        release()
-      }
+      await holding(source, from + at, size, false, () => source.device.read(piece, from + at))
+      await holding(destination, to + at, size, true, () => destination.write([piece], to + at))
     }
     if (!destination.mode.writeCacheEnabled) await destination.sync()
     return length
@@ -233,6 +227,22 @@ async function copyBytes(
     return senses.copyAborted
   } finally {
     lease.release()
+  }
+}
+
+/** Works on bytes while their blocks are held. */
+async function holding(
+  { ranges, blockSize }: LogicalUnit,
+  offset: number,
+  length: number,
+  exclusive: boolean,
+  work: () => Promise<void>,
+): Promise<void> {
+  const release = await ranges.acquire(offset / blockSize, length / blockSize, exclusive)
+  try {
+    await work()
+  } finally {
+    release()
   }
 }
 

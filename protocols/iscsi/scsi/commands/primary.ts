@@ -4,6 +4,7 @@ import type { Command, Request, TargetContext } from '../command.ts'
 import { answer, done, fail, invalidField, type Outcome } from '../outcome.ts'
 import { notReadySense } from '../readiness.ts'
 import { encodeSense, type Sense, senses } from '../sense.ts'
+import type { Nexus } from '../task.ts'
 
 const DESC = 0x01
 const LUN_BYTES = 8
@@ -19,10 +20,11 @@ function encodeLun(id: number): number {
   return id > PERIPHERAL_LUN_MAXIMUM ? FLAT_SPACE | id : id
 }
 
-/** Also for a LUN that does not exist. */
-export function reportLuns(cdb: Buffer, target: TargetContext): Outcome {
+/** Also for a LUN that does not exist. Whoever asks knows of all changes then (SPC-4 6.33). */
+export function reportLuns(cdb: Buffer, target: TargetContext, nexus: Nexus): Outcome {
   const select = cdb[2] ?? 0
   if (select > SelectReport.all) return invalidField(2)
+  for (const unit of target.units.values()) unit.stateOf(nexus).clear(senses.reportedLunsChanged)
   const ids = select === SelectReport.wellKnown ? [] : [...target.units.keys()].sort((a, b) => a - b)
   const list = Buffer.alloc(LUN_LIST_HEAD_BYTES + ids.length * LUN_BYTES)
   list.writeUInt32BE(ids.length * LUN_BYTES, 0)
@@ -90,7 +92,7 @@ export const primaryCommands: readonly Command[] = [
     reservation: 'never',
     ignoresAttention: true,
     whileSanitizing: true,
-    run: ({ cdb, target }) => reportLuns(cdb, target),
+    run: ({ cdb, target, nexus }) => reportLuns(cdb, target, nexus.nexus),
   },
   {
     name: 'REPORT TARGET PORT GROUPS',

@@ -1,10 +1,11 @@
 /** SPC-4 7.8 and SBC-3 6.5: vital product data pages. */
 
-import { blob, struct, u8, u16be, u32be } from 'buffer-layout'
+import { struct, u8, u16be, u32be } from 'buffer-layout'
 import { MAXIMUM_TRANSFER_BYTES } from '../block-range.ts'
 import { encode, padded, u64be } from '../bytes.ts'
 import type { TargetContext } from '../command.ts'
 import {
+  ATOMIC_BYTES_MAXIMUM,
   COMPARE_AND_WRITE_BLOCKS_MAXIMUM,
   UNMAP_BLOCKS_MAXIMUM,
   UNMAP_DESCRIPTORS_MAXIMUM,
@@ -127,7 +128,11 @@ interface BlockLimits {
   unmapGranularity: number
   unmapAlignment: number
   writeSame: bigint
-  atomic: Buffer
+  maximumAtomicTransfer: number
+  atomicAlignment: number
+  atomicGranularity: number
+  maximumAtomicTransferWithBoundary: number
+  maximumAtomicBoundary: number
 }
 
 const blockLimitsLayout = struct<BlockLimits>([
@@ -142,8 +147,11 @@ const blockLimitsLayout = struct<BlockLimits>([
   u32be('unmapGranularity'),
   u32be('unmapAlignment'),
   u64be('writeSame'),
-  // MAXIMUM ATOMIC TRANSFER LENGTH and those that go with it: WRITE ATOMIC is not there.
-  blob(20, 'atomic'),
+  u32be('maximumAtomicTransfer'),
+  u32be('atomicAlignment'),
+  u32be('atomicGranularity'),
+  u32be('maximumAtomicTransferWithBoundary'),
+  u32be('maximumAtomicBoundary'),
 ])
 /** WRITE SAME of no blocks is refused: no slip of an initiator reaches to the end of the disk. */
 const WSNZ = 0x01
@@ -153,7 +161,8 @@ const OPTIMAL_TRANSFER_BYTES = 1024 * 1024
 const LARGEST_U16 = 0xffff
 
 /** SBC-3 6.5.3. */
-function blockLimits({ blockSize, isThin, device, options }: LogicalUnit): Buffer {
+function blockLimits({ blockSize, isThin, device, options, undoLog, atomicBlocks }: LogicalUnit): Buffer {
+  const isAtomic = undoLog !== undefined
   const granularity = Math.max(device.discardGranularity, options.physicalBlockSize) / blockSize
   return encode(blockLimitsLayout, {
     flags: WSNZ,
@@ -167,7 +176,12 @@ function blockLimits({ blockSize, isThin, device, options }: LogicalUnit): Buffe
     unmapGranularity: isThin ? granularity : 0,
     unmapAlignment: isThin ? UGAVALID : 0,
     writeSame: BigInt(WRITE_SAME_BLOCKS_MAXIMUM),
-    atomic: Buffer.alloc(20),
+    maximumAtomicTransfer: isAtomic ? ATOMIC_BYTES_MAXIMUM / blockSize : 0,
+    atomicAlignment: isAtomic ? atomicBlocks : 0,
+    atomicGranularity: isAtomic ? atomicBlocks : 0,
+    // No boundary within a write: each is atomic as a whole.
+    maximumAtomicTransferWithBoundary: 0,
+    maximumAtomicBoundary: 0,
   })
 }
 

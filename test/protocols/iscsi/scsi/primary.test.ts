@@ -1,6 +1,7 @@
 /** What a unit says of itself, its mode pages and its commands (SPC-4 6 and 7). */
 
 import t from 'tap'
+import { identityOf } from '../../../../protocols/iscsi/scsi/identity.ts'
 import { MemoryDisk } from '../../../../storage/memory/block-device.ts'
 import { type Answer, BLOCK, BLOCKS, blockCdb, hex, type Initiator, scene } from './lab.ts'
 
@@ -70,13 +71,9 @@ t.test('vital product data', async (t) => {
   const limits = (await page(alice, 0xb0)).data
   t.equal(limits.readUInt16BE(2), 0x3c)
   t.ok((limits[5] ?? 0) >= 1)
-  t.equal((limits[4] ?? 0) & 1, 0, 'WSNZ')
+  t.equal((limits[4] ?? 0) & 1, 1, 'WSNZ')
   t.same([limits.readUInt32BE(20), limits.readUInt32BE(24)], [0xffff_ffff, 256])
   t.same([limits.readUInt32BE(28), limits.readUInt32BE(32)], [8, 0x8000_0000], 'granularity of 4096 bytes')
-  t.ok(
-    limits.subarray(44).every((byte) => byte === 0),
-    'no WRITE ATOMIC',
-  )
   t.equal((await page(alice, 0xb2)).data[5], 0xe4)
   const thick = await scene({ disk: new MemoryDisk({ size: BLOCKS * BLOCK, canDiscard: false }) })
   t.equal((await page(thick.alice, 0xb2)).data[5], 0)
@@ -120,6 +117,61 @@ t.test('READ CAPACITY, and growth', async (t) => {
   t.equal(await bob.outcome(TEST_UNIT_READY), '06/2a09', 'others hear of it')
   t.equal(await alice.outcome(TEST_UNIT_READY), 'good')
   t.equal(await alice.outcome(blockCdb(0x28, 2 * BLOCKS - 1, 1)), 'good')
+})
+
+t.test('disks come, go and grow while they are in use', async (t) => {
+  const { alice, initiator, target, disk } = await scene()
+  const bob = await initiator('bob')
+  const luns = async (who: Initiator) =>
+    (await who.run('a0 00 00 000000 00000100 00 00')).data.readUInt32BE(0) / 8
+  const both = [alice, bob]
+  await target.refresh(0)
+  t.equal(await alice.outcome(TEST_UNIT_READY), 'good', 'nothing has changed')
+  await target.refresh(0, 2 * BLOCKS * BLOCK)
+  for (const who of both) {
+    t.equal(await who.outcome(TEST_UNIT_READY, { lun: 3n }), 'good')
+    t.equal(await who.outcome(blockCdb(0x28, 0, 1)), '06/2a09', 'CAPACITY DATA HAS CHANGED')
+    t.equal((await who.run('25 00 00000000 0000 00 00')).data.readUInt32BE(0), 2 * BLOCKS - 1)
+  }
+  const device = new MemoryDisk({ size: 1024 * BLOCK })
+  const unit = {
+    id: 1,
+    device,
+    identity: identityOf('test 1'),
+    blockSize: 512,
+    physicalBlockSize: 4096,
+  } as const
+  target.add({ ...unit, readOnly: false, removable: false, thin: true })
+  t.throws(() => target.add({ ...unit, readOnly: false, removable: false, thin: true }), /1 already/)
+  t.equal(await alice.outcome(TEST_UNIT_READY), '06/3f0e', 'REPORTED LUNS DATA HAS CHANGED')
+  t.equal(await alice.outcome(TEST_UNIT_READY, { lun: 3n }), '06/3f0e', 'on each LUN')
+  t.equal(await bob.outcome('12 00 00 00ff 00'), 'good', 'INQUIRY passes')
+  t.equal(await luns(bob), 3)
+  t.equal(await bob.outcome(TEST_UNIT_READY), 'good', 'who has asked knows')
+  t.equal(await bob.outcome(TEST_UNIT_READY, { lun: 3n }), 'good')
+  for (const who of both) {
+    t.equal(await who.outcome(TEST_UNIT_READY, { lun: 1n }), '06/2900', 'new to it')
+    await who.clear(1n)
+  }
+  t.equal(await bob.outcome(blockCdb(0x2a, 0, 1), { lun: 1n, out: Buffer.alloc(BLOCK, 1) }), 'good')
+
+  let go: () => void = () => undefined
+  device.faults.delayNext('write', new Promise<void>((resolve) => (go = resolve)))
+  const slow = bob.outcome(blockCdb(0x2a, 8, 1), { lun: 1n, out: Buffer.alloc(BLOCK, 2) })
+  const { syncs } = device
+  const removed = target.remove(1)
+  t.equal(await bob.outcome(TEST_UNIT_READY, { lun: 1n }), '05/2500')
+  t.equal(device.syncs, syncs, 'what is under way ends first')
+  go()
+  t.equal(await slow, 'good')
+  await removed
+  t.equal(device.syncs, syncs + 1)
+  t.equal(await bob.outcome(TEST_UNIT_READY), '06/3f0e')
+  t.equal(await luns(alice), 2)
+  t.equal(await alice.outcome(TEST_UNIT_READY, { lun: 3n }), 'good')
+  await target.remove(1)
+  await target.refresh(1)
+  t.equal(disk.size, 2 * BLOCKS * BLOCK)
 })
 
 t.test('MODE SENSE', async (t) => {
