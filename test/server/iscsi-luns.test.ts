@@ -1,6 +1,16 @@
 /** A target's LUNs: opened as configured, probed by check, with reservations that outlive the server. */
 
-import { mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  open as openFile,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -8,7 +18,8 @@ import { parseConfiguration } from '../../server/config/parse.ts'
 import type { TargetConfiguration } from '../../server/config/types.ts'
 import { probeLun } from '../../server/probe/lun-probe.ts'
 import { openScsiTarget } from '../../server/serve/iscsi-luns.ts'
-import { Initiator } from '../protocols/iscsi/scsi/lab.ts'
+import { undoFile } from '../../server/state/undo-log.ts'
+import { blockCdb, Initiator } from '../protocols/iscsi/scsi/lab.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'poolhouse-luns-'))
 t.teardown(() => rm(folder, { recursive: true }))
@@ -89,6 +100,101 @@ t.test('persistent reservations outlive the server', async (t) => {
   await writeFile(join(folder, 'reservations', String(file)), '{ "0": 1 }')
   await t.rejects(openScsiTarget(configuration, settings), { message: /is damaged.*remove it/ })
   await rm(join(folder, 'reservations', String(file)))
+})
+
+t.test('an atomic write that a power cut has torn is undone when the LUN is opened', async (t) => {
+  const path = join(folder, 'g.img')
+  const configuration = configured(lun('id = 0\npath = "g.img"\nsize = "1MiB"'))
+  const log: string[] = []
+  const logging = { ...settings, log: (_level: string, message: string) => void log.push(message) }
+  const before = Buffer.alloc(8192, 1)
+  const after = Buffer.alloc(8192, 2)
+  const open = async () => {
+    const target = await openScsiTarget(configuration, logging)
+    return { target, alice: await new Initiator(target, 'alice').clear() }
+  }
+  const writeAtomic = '9c 00 0000000000000008 0000 0010 00 00'
+  const one = await open()
+  t.equal(await one.alice.outcome(writeAtomic, { out: before }), 'good')
+  t.equal(await one.alice.outcome(writeAtomic, { out: after }), 'good')
+  await one.target.close()
+  const [name] = await readdir(join(folder, 'atomic-writes'))
+  const file = join(folder, 'atomic-writes', String(name))
+  const inFile = async () => (await readFile(path)).subarray(4096, 4096 + 8192)
+  t.ok((await inFile()).equals(after))
+  t.equal(
+    await undoFile(folder, configuration.name, 0).load(),
+    undefined,
+    'a write that has ended is forgotten',
+  )
+
+  const cut = undoFile(folder, configuration.name, 0)
+  const torn = Buffer.concat([before.subarray(0, 4096), after.subarray(4096)])
+  const tear = async (found: Buffer) => {
+    await cut.keep({ offset: 4096, before, after })
+    const handle = await openFile(path, 'r+')
+    await handle.write(found, 0, found.length, 4096)
+    await handle.close()
+    const { target, alice } = await open()
+    const { data } = await alice.run(blockCdb(0x28, 8, 16))
+    await target.close()
+    t.equal(await undoFile(folder, configuration.name, 0).load(), undefined, 'once')
+    return data
+  }
+  t.ok((await tear(torn)).equals(before))
+  t.match(log.splice(0), [/torn an atomic write.*there again/])
+  t.ok((await inFile()).equals(before))
+  await cut.close()
+  t.ok((await tear(after)).equals(after), 'all of it is there')
+  t.same(log, [])
+  await cut.close()
+  const foreign = Buffer.concat([torn.subarray(0, 4096), Buffer.alloc(4096, 3)])
+  t.ok((await tear(foreign)).equals(foreign), 'what others wrote is left alone')
+  t.match(log.splice(0), [/did not end.*nothing was changed/])
+
+  await cut.close()
+  await cut.keep({ offset: 4096, before: Buffer.alloc(8192, 3), after })
+  const whole = await readFile(file)
+  for (const damaged of [
+    whole.subarray(0, -1),
+    Buffer.concat([whole.subarray(0, 60), whole.subarray(0, 9000)]),
+  ]) {
+    await writeFile(file, damaged)
+    t.equal(await undoFile(folder, configuration.name, 0).load(), undefined, 'a note that is torn itself')
+  }
+  await cut.close()
+})
+
+t.test('zeros occupy nothing in the file of a thin LUN, and give back what was there', async (t) => {
+  const path = join(folder, 'h.img')
+  const target = await openScsiTarget(configured(lun('id = 0\npath = "h.img"\nsize = "64MiB"')), settings)
+  const alice = await new Initiator(target, 'alice').clear()
+  const zeros = Buffer.alloc(1024 * 1024)
+  const occupied = async () => {
+    t.equal(await alice.outcome('35 00 00000000 00 0000 00'), 'good')
+    return (await stat(path)).blocks * 512
+  }
+  for (let lba = 0; lba < 131_072; lba += 2048) {
+    t.equal(await alice.outcome(blockCdb(0x8a, lba, 2048), { out: zeros }), 'good')
+  }
+  t.equal(await occupied(), 0)
+  const data = Buffer.alloc(4 * 1024 * 1024, 7)
+  t.equal(await alice.outcome(blockCdb(0x8a, 0, 8192), { out: data }), 'good')
+  t.ok((await occupied()) >= data.length)
+  t.equal(await alice.outcome(blockCdb(0x8a, 2048, 2048), { out: zeros }), 'good')
+  t.equal(await alice.outcome(blockCdb(0x93, 4096, 4096), { out: zeros.subarray(0, 512) }), 'good')
+  t.ok((await occupied()) <= 1024 * 1024 + 65_536)
+  t.ok((await alice.run(blockCdb(0x88, 2048, 6144))).data.every((byte) => byte === 0))
+  t.ok((await alice.run(blockCdb(0x88, 0, 2048))).data.equals(data.subarray(0, 1024 * 1024)))
+  await target.close()
+  const thick = await openScsiTarget(
+    configured(lun('id = 0\npath = "i.img"\nsize = "4MiB"\nthin = false')),
+    settings,
+  )
+  const bob = await new Initiator(thick, 'bob').clear()
+  t.equal(await bob.outcome(blockCdb(0x8a, 0, 2048), { out: zeros }), 'good')
+  await thick.close()
+  t.ok((await stat(join(folder, 'i.img'))).blocks * 512 >= zeros.length, 'a thick one stores them')
 })
 
 t.test('check probes LUNs and leaves nothing behind', async (t) => {

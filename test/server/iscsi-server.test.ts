@@ -1,6 +1,6 @@
 /** The iSCSI service as the server runs it: listeners, secrets, reload, status, sessions over sockets. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -118,6 +118,27 @@ t.test('a target whose disk has changed begins anew', async (t) => {
   await before.closed
   t.same(service.status().sessions, [])
   t.equal((await login(t, service, 'f')).response.status, 0)
+})
+
+t.test('disks of a target come, go and grow under its sessions', async (t) => {
+  const lun = (id: number, file: string, size = '1MiB') =>
+    `[[target.lun]]\nid = ${id}\npath = "${file}.img"\nsize = "${size}"\n`
+  const service = await start(t, configured(target('k', '', lun(0, 'k0'))))
+  await login(t, service, 'k')
+  const size = async (file: string) => (await stat(join(folder, `${file}.img`))).size / 1024 ** 2
+  await service.reload(configured(target('k', '', lun(0, 'k0', '3MiB') + lun(5, 'k5'))))
+  t.same([await size('k0'), await size('k5')], [3, 1])
+  await service.reload(configured(target('k', '', lun(0, 'k0'))))
+  t.equal(await size('k0'), 3, 'none shrinks')
+  const other = target('l', '', lun(0, 'k5'))
+  await service.reload(configured(target('k', '', lun(0, 'k0')) + other))
+  t.equal((await login(t, service, 'l')).response.status, 0, 'a disk that was given up is free for another')
+
+  const missing = '[[target.lun]]\nid = 7\npath = "missing.img"\n'
+  await t.rejects(service.reload(configured(target('k', '', lun(1, 'k1') + missing) + other)), /missing\.img/)
+  await t.rejects(start(t, configured(target('m', '', lun(0, 'k0')))), /in use by another LUN/, 'it is back')
+  await start(t, configured(target('m', '', lun(0, 'k1'))))
+  t.equal(service.status().sessions.length, 2, 'the sessions never ended')
 })
 
 t.test('CHAP secrets', async (t) => {
