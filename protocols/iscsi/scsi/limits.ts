@@ -1,7 +1,7 @@
 /** SBC-3 6.5.3: what one command may ask for at most; the block limits page says so. */
 
-/** MAXIMUM COMPARE AND WRITE LENGTH. */
-export const COMPARE_AND_WRITE_BLOCKS_MAXIMUM = 128
+/** MAXIMUM COMPARE AND WRITE LENGTH: those who lock with it (ESXi, clusters) ask for one block; newer libiscsi wants two refused. */
+export const COMPARE_AND_WRITE_BLOCKS_MAXIMUM = 1
 /** MAXIMUM ATOMIC TRANSFER LENGTH, in bytes: 256 blocks of 4 KiB; more only makes its undo log larger. */
 export const ATOMIC_BYTES_MAXIMUM = 1024 * 1024
 /** MAXIMUM UNMAP LBA COUNT: no limit. */

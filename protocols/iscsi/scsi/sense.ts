@@ -63,6 +63,7 @@ export const senses = {
   savingNotSupported: { key: illegalRequest, code: 0x3900 },
   mediumRemovalPrevented: { key: illegalRequest, code: 0x5302 },
   insufficientRegistrations: { key: illegalRequest, code: 0x5504 },
+  // A session begins. 2901h and 2907h would say more, but libiscsi's tools (iscsi-ls, the examples) go on after this alone.
   powerOn: { key: unitAttention, code: 0x2900 },
   busReset: { key: unitAttention, code: 0x2902 },
   deviceReset: { key: unitAttention, code: 0x2903 },

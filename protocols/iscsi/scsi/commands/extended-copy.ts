@@ -1,10 +1,10 @@
 /** SPC-4 6.4: EXTENDED COPY (LID1): blocks copied between logical units of this target, without going to the initiator. */
 
 import { blob, struct, u8, u16be, u32be } from 'buffer-layout'
-import { outOfRange } from '../block-range.ts'
+import { type BlockRange, outOfRange } from '../block-range.ts'
 import { cut, joined, u64be } from '../bytes.ts'
 import type { Command, Request } from '../command.ts'
-import { blockDeviceLimits, Segment, Target } from '../copy-limits.ts'
+import { blockDeviceLimits, MAXIMUM_COPY_BYTES, Segment, Target } from '../copy-limits.ts'
 import type { LogicalUnit } from '../logical-unit.ts'
 import { done, fail, invalidParameter, type Outcome } from '../outcome.ts'
 import { type Sense, senses } from '../sense.ts'
@@ -13,7 +13,14 @@ import { senseOfStorageError } from '../storage-sense.ts'
 const EXTENDED_COPY = 0x83
 const HEAD_BYTES = 16
 const TARGET_BYTES = 32
-const SEGMENT_BYTES = 28
+/** By descriptor type code. */
+const SEGMENT_BYTES: ReadonlyMap<number, number> = new Map([
+  [Segment.blockToBlock, 28],
+  [Segment.blockToBlockWithOffset, 32],
+])
+const SHORTEST_SEGMENT_BYTES = 28
+/** DC: NUMBER OF BLOCKS counts the destination's. */
+const DC = 0x02
 /** What DESCRIPTOR LENGTH of a segment does not count. */
 const SEGMENT_HEAD_BYTES = 4
 const NUL = 0x20
@@ -62,34 +69,65 @@ const targetLayout = struct<TargetDescriptor>([
 const DESIGNATOR_TYPE_MASK = 0x0f
 const DESIGNATOR_NAA = 3
 
-interface SegmentDescriptor {
+interface SegmentHead {
   code: number
   flags: number
   length: number
   source: number
   destination: number
+}
+interface BlockSegment extends SegmentHead {
   reserved: number
   blocks: number
   sourceLba: bigint
   destinationLba: bigint
 }
-const segmentLayout = struct<SegmentDescriptor>([
-  u8('code'),
-  u8('flags'),
-  u16be('length'),
-  u16be('source'),
-  u16be('destination'),
+interface OffsetSegment extends SegmentHead {
+  bytes: number
+  sourceLba: bigint
+  destinationLba: bigint
+  sourceOffset: number
+  destinationOffset: number
+}
+const segmentHead = [u8('code'), u8('flags'), u16be('length'), u16be('source'), u16be('destination')]
+/** SPC-4 6.4.6.3. */
+const blockSegmentLayout = struct<BlockSegment>([
+  ...segmentHead,
   u16be('reserved'),
   u16be('blocks'),
   u64be('sourceLba'),
   u64be('destinationLba'),
 ])
+/** SPC-4 6.4.6.11. */
+const offsetSegmentLayout = struct<OffsetSegment>([
+  ...segmentHead,
+  u32be('bytes'),
+  u64be('sourceLba'),
+  u64be('destinationLba'),
+  u16be('sourceOffset'),
+  u16be('destinationOffset'),
+])
+
+/** Either form. */
+interface CopySegment {
+  /** Indices of target descriptors. */
+  readonly source: number
+  readonly destination: number
+  readonly sourceLba: number
+  readonly destinationLba: number
+  /** Bytes after the beginning of these blocks. */
+  readonly sourceOffset: number
+  readonly destinationOffset: number
+  /** In `bytes`, or in blocks of one of the two. */
+  readonly count: number
+  readonly unit: 'bytes' | 'source' | 'destination'
+}
 
 interface CopyList {
   readonly list: number
   /** undefined: a NUL descriptor, or a unit that is not here. */
   readonly units: readonly (LogicalUnit | undefined)[]
-  readonly segments: readonly SegmentDescriptor[]
+  readonly segments: readonly CopySegment[]
 }
 
 async function extendedCopy(request: Request): Promise<Outcome> {
@@ -119,7 +157,7 @@ function parse(request: Request, list: Buffer): CopyList | Outcome {
   const header = headerLayout.decode(list)
   if (header.targetBytes / TARGET_BYTES > blockDeviceLimits.targets)
     return fail(senses.tooManyTargetDescriptors)
-  if (header.segmentBytes / SEGMENT_BYTES > blockDeviceLimits.segments) {
+  if (header.segmentBytes / SHORTEST_SEGMENT_BYTES > blockDeviceLimits.segments) {
     return fail(senses.tooManySegmentDescriptors)
   }
   if (header.inlineBytes > 0) return fail(senses.inlineDataExceeded)
@@ -138,16 +176,30 @@ function parse(request: Request, list: Buffer): CopyList | Outcome {
   return 'status' in segments ? segments : { list: header.list, units, segments }
 }
 
-function segmentsOf(list: Buffer, from: number, end: number): SegmentDescriptor[] | Outcome {
-  const segments: SegmentDescriptor[] = []
-  for (let at = from; at < end; at += SEGMENT_BYTES) {
-    if (list[at] !== Segment.blockToBlock) return fail(senses.unsupportedSegmentDescriptor)
-    if (end - at < SEGMENT_BYTES) return fail(senses.parameterListLength)
-    const segment = segmentLayout.decode(list, at)
-    if (segment.length !== SEGMENT_BYTES - SEGMENT_HEAD_BYTES) return invalidParameter(at + 2)
-    segments.push(segment)
+function segmentsOf(list: Buffer, from: number, end: number): CopySegment[] | Outcome {
+  const segments: CopySegment[] = []
+  for (let at = from; at < end; ) {
+    const bytes = SEGMENT_BYTES.get(list[at] ?? 0)
+    if (bytes === undefined) return fail(senses.unsupportedSegmentDescriptor)
+    if (end - at < bytes) return fail(senses.parameterListLength)
+    if (list.readUInt16BE(at + 2) !== bytes - SEGMENT_HEAD_BYTES) return invalidParameter(at + 2)
+    segments.push(segmentAt(list, at))
+    at += bytes
   }
   return segments
+}
+
+function segmentAt(list: Buffer, at: number): CopySegment {
+  if (list[at] === Segment.blockToBlock) {
+    const { flags, source, destination, blocks, ...rest } = blockSegmentLayout.decode(list, at)
+    const lbas = { sourceLba: Number(rest.sourceLba), destinationLba: Number(rest.destinationLba) }
+    const unit = (flags & DC) === 0 ? 'source' : 'destination'
+    return { source, destination, ...lbas, sourceOffset: 0, destinationOffset: 0, count: blocks, unit }
+  }
+  const { source, destination, bytes, ...rest } = offsetSegmentLayout.decode(list, at)
+  const { sourceOffset, destinationOffset } = rest
+  const lbas = { sourceLba: Number(rest.sourceLba), destinationLba: Number(rest.destinationLba) }
+  return { source, destination, ...lbas, sourceOffset, destinationOffset, count: bytes, unit: 'bytes' }
 }
 
 /** By the NAA designator that a unit shows in its identification page. LU ID TYPE is not looked at (SPC-4). */
@@ -162,25 +214,31 @@ function unitOf({ target }: Request, descriptor: TargetDescriptor): LogicalUnit 
 async function copySegment(
   request: Request,
   units: readonly (LogicalUnit | undefined)[],
-  segment: SegmentDescriptor,
+  segment: CopySegment,
 ): Promise<number | Sense> {
   const source = units[segment.source]
   const destination = units[segment.destination]
   if (source === undefined || destination === undefined) return senses.copyTargetUnreachable
   const refused = refusal(request, source, destination)
   if (refused !== undefined) return refused
-  const length = segment.blocks * source.blockSize
-  const from = { lba: Number(segment.sourceLba), blocks: segment.blocks }
-  const to = { lba: Number(segment.destinationLba), blocks: Math.ceil(length / destination.blockSize) }
-  if (length % destination.blockSize !== 0) return senses.copyAborted
-  if (outOfRange(source, from) !== undefined || outOfRange(destination, to) !== undefined) {
+  const blockSizes = { bytes: 1, source: source.blockSize, destination: destination.blockSize }
+  const length = segment.count * blockSizes[segment.unit]
+  const from = segment.sourceLba * source.blockSize + segment.sourceOffset
+  const to = segment.destinationLba * destination.blockSize + segment.destinationOffset
+  if (length > MAXIMUM_COPY_BYTES) return senses.copyAborted
+  // Blocks are copied whole; who counts bytes means parts of blocks too.
+  if (segment.unit !== 'bytes' && (length % destination.blockSize !== 0 || length % source.blockSize !== 0)) {
     return senses.copyAborted
   }
-  return await copyBytes(request, source, destination, {
-    from: from.lba * source.blockSize,
-    to: to.lba * destination.blockSize,
-    length,
-  })
+  if (outOfRange(source, blocksOf(source, from, length)) !== undefined) return senses.copyAborted
+  if (outOfRange(destination, blocksOf(destination, to, length)) !== undefined) return senses.copyAborted
+  return await copyBytes(request, source, destination, { from, to, length })
+}
+
+/** The blocks that bytes lie in. */
+function blocksOf({ blockSize }: LogicalUnit, offset: number, length: number): BlockRange {
+  const lba = Math.floor(offset / blockSize)
+  return { lba, blocks: Math.ceil((offset + length) / blockSize) - lba }
 }
 
 /** What the destination and the source would answer to this nexus. */
@@ -232,13 +290,14 @@ async function copyBytes(
 
 /** Works on bytes while their blocks are held. */
 async function holding(
-  { ranges, blockSize }: LogicalUnit,
+  unit: LogicalUnit,
   offset: number,
   length: number,
   exclusive: boolean,
   work: () => Promise<void>,
 ): Promise<void> {
-  const release = await ranges.acquire(offset / blockSize, length / blockSize, exclusive)
+  const { lba, blocks } = blocksOf(unit, offset, length)
+  const release = await unit.ranges.acquire(lba, blocks, exclusive)
   try {
     await work()
   } finally {

@@ -31,7 +31,7 @@ function copyStatus({ cdb, target, nexus }: Request): Outcome {
 }
 
 function operatingParameters({ cdb }: Request): Outcome {
-  const descriptors = [Segment.blockToBlock, Target.identification]
+  const descriptors = [Segment.blockToBlock, Segment.blockToBlockWithOffset, Target.identification]
   const data = Buffer.alloc(PARAMETERS_BYTES + descriptors.length)
   data.writeUInt32BE(data.length - 4, 0)
   data.writeUInt16BE(blockDeviceLimits.targets, 8)

@@ -29,7 +29,7 @@ export function thirdPartyCopyPage(): Buffer {
     // COPY STATUS, OPERATING PARAMETERS, FAILED SEGMENT DETAILS.
     ...[RECEIVE_COPY_RESULTS, 3, 0x00, 0x03, 0x04],
   ]
-  const descriptors = [Segment.blockToBlock, Target.identification]
+  const descriptors = [Segment.blockToBlock, Segment.blockToBlockWithOffset, Target.identification]
   const parameterData = Buffer.alloc(28)
   parameterData.writeUInt16BE(blockDeviceLimits.targets, 4)
   parameterData.writeUInt16BE(blockDeviceLimits.segments, 6)

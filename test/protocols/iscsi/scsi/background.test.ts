@@ -179,7 +179,7 @@ t.test('EXTENDED COPY within and between units', async (t) => {
 
   const parameters = (await alice.run('84 03 00 00000000000000 00000400 0000')).data
   t.equal(parameters.readUInt32BE(0), parameters.length - 4)
-  t.same([...parameters.subarray(44)], [2, 0xe4])
+  t.same([...parameters.subarray(44)], [2, 0x0a, 0xe4])
   const [targetsMaximum, segmentsMaximum] = [parameters.readUInt16BE(8), parameters.readUInt16BE(10)]
   const status = (list: number) => alice.run(`84 00 ${hex(list, 2)} 00000000000000 00000400 0000`)
   t.same([(await status(1)).data[4], (await status(1)).data.readUInt16BE(5)], [1, 1])
@@ -199,6 +199,32 @@ t.test('EXTENDED COPY within and between units', async (t) => {
   t.equal(await copy(copyList([targetDescriptor(await naaOf(alice, 0n), 0x20)], ok)), '0a/0d02', 'NUL')
   t.equal(await copy(copyList(one, [segment(0, 0, BLOCKS, 0, 1)])), '0a/0000')
   t.equal(await copy(copyList(targets, [segment(0, 1, 0, 0, 1)])), '0a/0000', 'half a block')
+  const reported = (await alice.run('12 01 8f 00ff 00')).data
+  t.ok(reported.includes(Buffer.from([3, 2, 0x0a, 0xe4])), 'the third-party copy page says the same')
+
+  const bytes = (from: number, to: number, length: number, offsets: readonly [number, number] = [0, 0]) => {
+    const descriptor = Buffer.concat([segment(0, 1, from, to, 0), Buffer.alloc(4)])
+    descriptor[0] = 0x0a
+    descriptor.writeUInt16BE(28, 2)
+    descriptor.writeUInt32BE(length, 8)
+    descriptor.writeUInt16BE(offsets[0], 28)
+    descriptor.writeUInt16BE(offsets[1], 30)
+    return descriptor
+  }
+  const largeBlocks = async () => (await alice.run(blockCdb(0x28, 5, 2), { lun: 3n })).data
+  t.equal(await copy(copyList(targets, [bytes(0, 5, 8192)])), 'good', 'a number of bytes')
+  const wanted = Buffer.from(data)
+  t.ok((await largeBlocks()).equals(wanted))
+  t.equal(await copy(copyList(targets, [bytes(2, 5, 1000, [3, 700]), ...ok])), 'good', 'at offsets')
+  data.copy(wanted, 700, 2 * BLOCK + 3, 2 * BLOCK + 1003)
+  t.ok((await largeBlocks()).equals(wanted))
+  t.equal(await copy(copyList(targets, [bytes(BLOCKS - 1, 5, 512, [1, 0])])), '0a/0000', 'beyond the end')
+  t.equal(await copy(copyList(targets, [bytes(0, 5, 0xffff_ffff)])), '0a/0000', 'too much')
+  t.equal(await copy(copyList(targets, [bytes(0, 5, 512).subarray(0, 28)])), '05/1a00')
+  const whole = segment(0, 1, 0, 6, 1)
+  whole[1] = 0x02
+  t.equal(await copy(copyList(targets, [whole])), 'good', "DC: the destination's blocks")
+  t.ok((await largeBlocks()).subarray(4096).equals(data.subarray(0, 4096)))
   const bob = await initiator('bob')
   await bob.run('16 00 00 0000 00', { lun: 3n })
   t.equal(await copy(copyList(targets, [segment(0, 1, 0, 5, 16)])), '0a/0d01', 'reserved by another')

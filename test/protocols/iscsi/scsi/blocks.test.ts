@@ -245,25 +245,26 @@ t.test('UNMAP and GET LBA STATUS', async (t) => {
 
 t.test('COMPARE AND WRITE', async (t) => {
   const { alice } = await scene()
-  const old = pattern(2, 1)
-  const next = pattern(2, 2)
+  const old = pattern(1, 1)
+  const next = pattern(1, 2)
   await alice.write(0, old)
   const caw = (blocks: number, out: Buffer, flags = 0) =>
     alice.run(`89 ${hex(flags, 2)} 0000000000000000 000000 ${hex(blocks, 2)} 00 00`, { out })
-  t.equal((await caw(2, Buffer.concat([old, next]))).status, 0)
-  t.ok((await alice.read(0, 2)).equals(next))
+  t.equal((await caw(1, Buffer.concat([old, next]))).status, 0)
+  t.ok((await alice.read(0, 1)).equals(next))
   const wrong = Buffer.from(next)
-  wrong[600] = (wrong[600] ?? 0) ^ 0x10
-  const missed = await caw(2, Buffer.concat([wrong, old]))
+  wrong[300] = (wrong[300] ?? 0) ^ 0x10
+  const missed = await caw(1, Buffer.concat([wrong, old]))
   t.equal(missed.sense, '0e/1d00')
   t.equal((missed.senseBytes?.[0] ?? 0) & 0x80, 0x80)
-  t.equal(missed.senseBytes?.readUInt32BE(3), 600)
-  t.ok((await alice.read(0, 2)).equals(next), 'nothing was written')
-  t.equal((await caw(1, Buffer.concat([old, next]))).sense, '05/2400', 'more data than NLB says')
+  t.equal(missed.senseBytes?.readUInt32BE(3), 300)
+  t.ok((await alice.read(0, 1)).equals(next), 'nothing was written')
+  t.equal((await caw(1, Buffer.concat([next, old, old, old]))).sense, '05/2400', 'more data than NLB says')
   t.equal((await caw(0, Buffer.alloc(512 * BLOCK))).sense, '05/2400')
-  t.equal((await caw(255, Buffer.alloc(510 * BLOCK))).sense, '05/2400', 'above the maximum')
+  t.equal((await caw(2, Buffer.concat([next, pattern(3, 3)]))).sense, '05/2400', 'above the maximum')
+  t.equal((await alice.run('12 01 b0 00ff 00')).data[5], 1)
   t.equal((await caw(0, Buffer.alloc(0))).status, 0)
-  t.equal((await caw(2, Buffer.concat([next, old]), 0x20)).sense, '05/2400')
+  t.equal((await caw(1, Buffer.concat([next, old]), 0x20)).sense, '05/2400')
 })
 
 t.test('a thousand racing COMPARE AND WRITEs: each counts once', async (t) => {
