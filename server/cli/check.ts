@@ -17,7 +17,7 @@ import { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import { probeDiscovery } from '../probe/discovery-probe.ts'
 import { limitFindings } from '../probe/limits.ts'
-import { probeLun } from '../probe/lun-probe.ts'
+import { probeLun, probeNumbers } from '../probe/lun-probe.ts'
 import { describeFault, probeAs, probeFolder } from '../probe/share-probe.ts'
 import { backupSpaceFault, macConsequence, timeMachineFaults } from '../probe/time-machine.ts'
 import { notBuilt, servedShares } from '../serve/not-built.ts'
@@ -80,7 +80,7 @@ export async function examine(
   await users.prepare(names.users, names.groups)
   if (!isRoot)
     findings.push({ severity: 'note', message: 'not run as root: all clients act as the current user' })
-  if (configuration.shares.length === 0) {
+  if (configuration.shares.length === 0 && configuration.targets.length === 0) {
     findings.push({ severity: 'warning', message: 'there is no [[share]]; nothing is served' })
   }
   if (read.ok && accounts.length === 0 && configuration.source !== undefined && !configuration.smb.guest) {
@@ -88,6 +88,9 @@ export async function examine(
   }
   findings.push(...probeDiscovery(configuration))
   for (const target of configuration.targets) {
+    for (const { severity, message } of probeNumbers(target.lun)) {
+      findings.push({ severity, message: `target "${target.name}": ${message}` })
+    }
     for (const lun of target.lun) {
       for (const { severity, message } of await probeLun(lun)) {
         findings.push({ severity, message: `target "${target.name}", LUN ${lun.id}: ${message}` })

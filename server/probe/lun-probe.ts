@@ -29,6 +29,13 @@ export async function probeLun(lun: LunConfiguration): Promise<readonly LunFault
   return await probeDisk(lun)
 }
 
+/** What is wrong with a target's LUNs together. */
+export function probeNumbers(luns: readonly LunConfiguration[]): readonly LunFault[] {
+  if (luns.length === 0 || luns.some(({ id }) => id === 0)) return []
+  const message = 'it has no LUN 0: Macs and Linux look no further without it; give one of its LUNs id = 0'
+  return [{ severity: 'warning', message }]
+}
+
 async function exists(path: string): Promise<boolean> {
   return await stat(path).then(
     () => true,

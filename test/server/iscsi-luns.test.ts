@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parseConfiguration } from '../../server/config/parse.ts'
 import type { TargetConfiguration } from '../../server/config/types.ts'
-import { probeLun } from '../../server/probe/lun-probe.ts'
+import { probeLun, probeNumbers } from '../../server/probe/lun-probe.ts'
 import { openScsiTarget } from '../../server/serve/iscsi-luns.ts'
 import { undoFile } from '../../server/state/undo-log.ts'
 import { blockCdb, Initiator } from '../protocols/iscsi/scsi/lab.ts'
@@ -222,5 +222,9 @@ t.test('check probes LUNs and leaves nothing behind', async (t) => {
   t.equal((await stat(join(place, 'old.img'))).size, 5000)
   const target = await openScsiTarget(configured(lun('id = 0\npath = "probed/old.img"')), settings)
   t.match(await probe('path = "probed/old.img"'), [/^note: .*in use/])
+  const numbered = (...ids: number[]) =>
+    probeNumbers(configured(ids.map((id) => lun(`id = ${id}\npath = "${id}.img"`)).join('')).lun)
+  t.same(numbered(3, 0), [])
+  t.match(numbered(1, 2), [{ severity: 'warning', message: /no LUN 0/ }])
   await target.close()
 })

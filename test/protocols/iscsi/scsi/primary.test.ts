@@ -285,6 +285,11 @@ t.test('REPORT SUPPORTED OPERATION CODES', async (t) => {
     [groups.readUInt32BE(0), groups[4], groups[11], groups.readUInt16BE(14), groups.readUInt16BE(18)],
     [16, 0, 2, 1, 2],
   )
+  for (let length = 0; length < groups.length; length++) {
+    const cut = await alice.run(`a3 0a 00000000 ${hex(length, 8)} 00 00`)
+    t.ok(cut.status === 0 && cut.data.equals(groups.subarray(0, length)), `${length} bytes of the groups`)
+  }
+  t.equal((await alice.run('a3 2a 00000000 00000100 00 00')).data[4], 0x10, 'the extended header')
 })
 
 t.test('unit attentions, and REQUEST SENSE', async (t) => {
@@ -346,4 +351,35 @@ t.test('the medium', async (t) => {
   const fixed = await scene()
   t.equal(await fixed.alice.outcome(eject), '05/2400')
   t.equal(await fixed.alice.outcome(prevent), '05/2000')
+})
+
+t.test('what initiators of macOS and Windows ask first', async (t) => {
+  const { alice, disk } = await scene()
+  alice.login()
+  t.same((await alice.run('a0 00 02 000000 00000808 00 00')).data.readUInt32BE(0), 16, 'SELECT REPORT 2')
+  t.equal((await alice.run('12 00 00 0024 00')).data.length, 36)
+  t.equal(await alice.outcome(TEST_UNIT_READY), '06/2900')
+  t.equal(await alice.outcome(TEST_UNIT_READY), 'good', 'no more than one')
+  t.equal((await alice.run('25 00 00000000 0000 00 00')).data.readUInt32BE(0), BLOCKS - 1)
+  const caching = (await alice.run('1a 08 08 00 c0 00')).data
+  t.same([caching[3], caching[4], (caching[6] ?? 0) & 0x04], [0, 0x08, 0x04], 'no block descriptor, WCE')
+  await alice.write(0, Buffer.alloc(BLOCK, 1))
+  const { syncs } = disk
+  t.equal(await alice.outcome('35 00 00000000 00 0000 00'), 'good')
+  t.equal(disk.syncs, syncs + 1, 'SYNCHRONIZE CACHE(10) of all')
+
+  const identification = (await page(alice, 0x83, 0xff)).data
+  const ofUnit: number[] = []
+  for (let at = 4; at < identification.length; at += 4 + (identification[at + 3] ?? 0)) {
+    const type = identification[at + 1] ?? 0
+    if (((type >> 4) & 3) === 0) ofUnit.push(type & 0x0f)
+  }
+  t.same(ofUnit.sort(), [1, 3], 'T10 and NAA, for MPIO and clusters')
+  // Thin is what all three say together.
+  const capacity = (await alice.run('9e 10 0000000000000000 00000020 00 00')).data
+  const limits = (await page(alice, 0xb0)).data
+  const thin = (await page(alice, 0xb2)).data
+  t.same([capacity[14], (thin[5] ?? 0) & 0xe0, (thin[6] ?? 0) & 7], [0xc0, 0xe0, 2])
+  t.same([limits.readUInt32BE(28), limits.readUInt32BE(32)], [8, 0x8000_0000])
+  t.equal((await alice.run('5e 02 0000000000 0008 00')).data.readUInt16BE(0), 8, 'persistent reservations')
 })
