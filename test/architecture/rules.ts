@@ -162,7 +162,7 @@ export const citingFolders: readonly RegExp[] = [
 ]
 
 /** `MS-SMB2 2.2.13`, `RFC 4178 4.2`, `C706 chapter 14`, `FIPS 180-4`. */
-export const citation = /\b(?:MS-[A-Z]{3,5}2?|RFC|C706|SP|FIPS|SPC-4|SBC-3|SAM-5) (?:chapter )?\d/
+export const citation = /\b(?:MS-[A-Z]{3,5}2?|RFC|C706|SP|FIPS|SPC-4|SBC-[34]|SAM-5) (?:chapter )?\d/
 
 /** A file that breaks one rule, and why it may. A line whose file obeys must go. */
 export interface Exception {
