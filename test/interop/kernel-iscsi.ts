@@ -1,6 +1,6 @@
 /** The Linux kernel's initiator, in the lab's virtual machine: CHAP both ways, both digests, file systems, a killed server. */
 
-import { stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runInLab } from './lab.ts'
 import { needs } from './needs.ts'
@@ -13,7 +13,9 @@ import type { Suite } from './suite.ts'
 const labSeconds = 900
 const kills = 3
 const name = 'iqn.2026-11.test.interop:kernel'
-const luns = { large: 0, small: 1 } as const
+const luns = { large: 0, small: 1, added: 2 } as const
+/** The small disk's. */
+const sizes = { before: '4GiB', after: '5GiB' } as const
 const MiB = 1024 ** 2
 /** What a disk of 100 GiB may occupy that was formatted, filled with 64 MiB, and trimmed: the journal's zeros are a hole. */
 const trimmedMebibytes = 200
@@ -53,25 +55,39 @@ async function kernelIscsi(report: Report, directory: string): Promise<void> {
     chap: keys,
     luns: [
       { id: luns.large, path: disk('large'), size: '100GiB' },
-      { id: luns.small, path: disk('small'), size: '4GiB' },
+      { id: luns.small, path: disk('small'), size: sizes.before },
     ],
   }
   const iscsi = { listen: [`127.0.0.1:${portal}`], targets: [target] }
   const start = () => startServer({ directory: join(directory, 'server'), accounts: [], shares: [], iscsi })
   let server = await start()
   const restarts: Promise<void>[] = []
+  const changes: Promise<void>[] = []
   await runInLab(report, {
     script: 'iscsi.sh',
     seconds: labSeconds,
     variables: variables(portal),
     onLine: (line) => {
       if (line.trim() === 'kill the server') restarts.push(restart())
+      if (line.trim() === 'change the disks') changes.push(change())
     },
   })
   async function restart(): Promise<void> {
     process.kill(server.pid, 'SIGKILL')
     server = await start()
   }
+  /** The owner makes a disk larger, adds one, and sends SIGHUP. */
+  async function change(): Promise<void> {
+    const file = join(directory, 'server', 'poolhouse.toml')
+    const added = `[[target.lun]]\nid = ${luns.added}\npath = "${disk('added')}"\nsize = "1GiB"\n`
+    const text = await readFile(file, 'utf8')
+    await writeFile(file, text.replace(`"${sizes.before}"`, `"${sizes.after}"`) + added)
+    process.kill(server.pid, 'SIGHUP')
+  }
+  await report.check('the disks were changed once', async () => {
+    await Promise.all(changes)
+    expect(changes.length === 1, `they were ${changes.length} times`)
+  })
   await report.check(`the server was killed and started again ${kills} times`, async () => {
     await Promise.all(restarts)
     expect(restarts.length === kills, `it was ${restarts.length} times`)
@@ -99,6 +115,7 @@ function variables(portal: number): Record<string, string> {
     ISCSI_LARGE: String(luns.large),
     ISCSI_SMALL: String(luns.small),
     ISCSI_KILLS: String(kills),
+    ISCSI_ADDED: String(luns.added),
   }
 }
 

@@ -178,6 +178,7 @@ export class LogicalUnit {
     this.#blocks = blocks
     this.establish(senses.capacityChanged, asking)
   }
+
   /** No task is under way. A sanitize operation is stopped; all is synced and given up. */
   async close(): Promise<void> {
     if (this.sanitize !== undefined) this.sanitize.isStopped = true

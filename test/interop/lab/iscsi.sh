@@ -3,7 +3,7 @@
 # trims, logs in again and compares; then writes while the server is killed and started again.
 # ALL DATA ON THE DISKS IS LOST. Environment: ISCSI_PORT ISCSI_IQN, ISCSI_USER ISCSI_PASS ISCSI_USER_IN ISCSI_PASS_IN,
 # ISCSI_LARGE (LUN of 100 GiB), ISCSI_SMALL (LUN of a few GiB), ISCSI_KILLS (how often the server is killed; it is asked
-# for by a line "kill the server").
+# for by a line "kill the server"), ISCSI_ADDED (LUN that comes later, asked for by a line "change the disks").
 . /lab/lablib.sh
 exec 3>&1
 M=/mnt/iscsi
@@ -81,5 +81,31 @@ if [ "${ISCSI_KILLS:-0}" != 0 ]; then
     check "killed server: $(wc -l </tmp/synced.sum) synced files are the same" sh -c "cd $M/synced && sha256sum --quiet -c /tmp/synced.sum"
     check "killed server: unmount again" umount $M
     check "killed server: log out again" log_out
+fi
+
+# The owner makes the small disk larger and adds one, asked by a line "change the disks"; each command may bring one attention.
+hears() {
+    local i
+    for ((i = 0; i < 30; i++)); do
+        dd if="$DISK" of=/dev/null bs=4096 count=1 iflag=direct status=none
+        ! dmesg | grep -q "$1" || return 0
+        sleep 1
+    done
+    return 1
+}
+bytes() { blockdev --getsize64 "$DISK"; }
+if [ -n "${ISCSI_ADDED:-}" ]; then
+    check "changing disks: log in" log_in "$ISCSI_SMALL"
+    DISK=$(disk "$ISCSI_SMALL")
+    before=$(bytes)
+    dmesg -C
+    echo "change the disks" >&3
+    check "changing disks: the kernel hears of the capacity" hears "Capacity data has changed"
+    check "changing disks: the kernel hears of the new disk" hears "LUN assignments on this target have changed"
+    check "changing disks: look again" iscsiadm -m session --rescan
+    udevadm settle
+    check "changing disks: one is larger by 1 GiB" [ "$(bytes)" = $((before + 1024 * 1024 * 1024)) ]
+    check "changing disks: the new one is there" [ -b "$(disk "$ISCSI_ADDED")" ]
+    check "changing disks: log out" log_out
 fi
 finish
