@@ -15,6 +15,8 @@ const POLL_MILLISECONDS = 100
 /** tgtd puts the socket of its control port here, wherever its other files are. */
 const CONTROL_DIRECTORY = '/var/run/tgtd'
 const TARGET_ID = '1'
+/** tgtadm takes control ports below this. They are names of sockets, and 0 is that of a tgtd of the system. */
+const CONTROL_PORTS = 32_768
 
 export const tgt: Peer = {
   name: 'tgt',
@@ -25,7 +27,7 @@ export const tgt: Peer = {
 
 async function start({ stateDirectory, data }: StartOptions): Promise<RunningServer> {
   const port = await freePort()
-  const control = String(await freePort())
+  const control = String(1 + (port % (CONTROL_PORTS - 1)))
   await mkdir(CONTROL_DIRECTORY, { recursive: true })
   const log = openSync(join(stateDirectory, 'tgtd.log'), 'a')
   const portal = `portal=127.0.0.1:${port}`
