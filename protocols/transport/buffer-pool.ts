@@ -9,12 +9,17 @@ export interface Lease {
 }
 
 /** Smaller ones come from Node's own slabs, which is cheaper. */
-const SMALLEST_POOLED_BYTES = 16 * 1024
+const SMALLEST_POOLED_BYTES = 2 * 1024
 /** Room beside a payload of a power of two for the message's head. */
 const HEAD_ROOM_BYTES = 4096
 const KIB = 1024
-/** Payload sizes that clients use: 64 KiB, the quanta of a Mac (256 KiB to 1 MiB), and the largest that is offered. */
+/**
+ * Payload sizes that clients use: 4 and 16 KiB (blocks of disks), 64 KiB, the quanta of a Mac (256 KiB to 1 MiB), and
+ * the largest that is offered.
+ */
 const CLASS_BYTES: readonly number[] = [
+  4 * KIB,
+  16 * KIB,
   64 * KIB,
   256 * KIB,
   512 * KIB,

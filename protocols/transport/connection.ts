@@ -4,6 +4,7 @@ import { Socket } from 'node:net'
 import type { BufferPool } from './buffer-pool.ts'
 import type { ConnectionEngine, Effect, Engine, Frame, FrameFormat, Peer } from './engine.ts'
 import { Framer } from './framer.ts'
+import { Outbox } from './outbox.ts'
 
 /** Bytes queued to a peer past which nothing more is read from it, until it has taken them all. */
 const HIGH_WATER_BYTES = 16 << 20
@@ -50,6 +51,7 @@ export class ServedConnection {
   #format: FrameFormat
   readonly #framer: Framer
   readonly #socket: Socket
+  readonly #outbox: Outbox
   readonly #peer: Peer
   readonly #closed: (connection: ServedConnection) => void
   #engine: ConnectionEngine | undefined
@@ -72,6 +74,7 @@ export class ServedConnection {
     const deliver = (frame: Frame): void => this.#deliver(frame)
     this.#framer = new Framer(() => this.#format, options.pool, options.scratch, deliver)
     this.#socket = options.receive === 'direct' ? this.#adopt(accepted) : this.#copying(accepted)
+    this.#outbox = new Outbox(this.#socket, options.pool, () => this.#sent())
   }
 
   get peer(): Peer {
@@ -113,6 +116,7 @@ export class ServedConnection {
   end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#outbox.flush()
     this.#socket.end()
     // Only who reads learns that the peer has closed, too.
     this.#socket.resume()
@@ -173,7 +177,6 @@ export class ServedConnection {
     }
   }
 
-  /** One frame in one system call: the chunks are not joined. */
   #send(chunks: readonly Buffer[], release: (() => void) | undefined): void {
     const socket = this.#socket
     if (this.#ended || socket.destroyed) {
@@ -183,13 +186,11 @@ export class ServedConnection {
     let length = 0
     for (const chunk of chunks) length += chunk.length
     const header = this.#format.header(length)
-    const pieces = header === undefined ? chunks : [header, ...chunks]
-    const last = pieces.length - 1
-    socket.cork()
-    for (let index = 0; index < last; index++) socket.write(pieces[index] as Buffer)
-    // Called also when the socket dies before: then with an error.
-    socket.write(pieces[last] ?? NOTHING, () => release?.())
-    socket.uncork()
+    this.#outbox.add(header, chunks, release)
+  }
+
+  #sent(): void {
+    const socket = this.#socket
     if (socket.writableLength > HIGH_WATER_BYTES && this.#peerTakes) {
       this.#peerTakes = false
       this.#regulate()
@@ -213,12 +214,12 @@ export class ServedConnection {
     clearTimeout(this.#linger)
     this.#ended = true
     this.#framer.abandon()
+    this.#outbox.flush()
     this.#engine?.closed()
     this.#closed(this)
   }
 }
 
-const NOTHING = Buffer.alloc(0)
 const IPV4_MAPPED = '::ffff:'
 
 /** An IPv4 address as such, also where an IPv6 socket accepted it. */

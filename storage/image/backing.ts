@@ -8,6 +8,7 @@ import { StorageError } from '../errors.ts'
 import { fromNodeError } from '../posix/errno.ts'
 import { lockBacking } from './lock.ts'
 import { blockDeviceSize, discardBlocks, punchHole, seekData, seekHole, zeroBlocks } from './native.ts'
+import { readNow, writeNow } from './no-wait.ts'
 
 const FILE_MODE = 0o600
 const SECTOR_BYTES = 512
@@ -16,6 +17,9 @@ const DEFAULT_GRANULARITY_BYTES = 4096
 const MAXIMUM_GRANULARITY_BYTES = 16 * 1024 * 1024
 /** Zeros that are written where nothing better exists. */
 const ZEROS = Buffer.alloc(1024 * 1024)
+/** Up to here copying costs less than handing the work to a thread, and holds up others no longer than that. */
+const MAXIMUM_NOW_BYTES = 256 * 1024
+const DONE = Promise.resolve()
 /** zvols: OpenZFS's major number. */
 const ZVOL_MAJOR = 230n
 
@@ -108,6 +112,9 @@ class Backing implements BlockDevice {
   #canDiscard = false
   /** A sync that failed: the kernel has dropped what was to be written, so later ones must not say that all is well. */
   #lost: StorageError | undefined
+  /** What the page cache can do at once is done at once, where the file system can tell. */
+  #readsNow = true
+  #writesNow = true
   #syncing: Promise<void> | undefined
   #nextSync: Promise<void> | undefined
 
@@ -169,6 +176,15 @@ class Backing implements BlockDevice {
   }
 
   read(into: Buffer, offset: number): Promise<void> {
+    if (this.#readsNow && into.length <= MAXIMUM_NOW_BYTES && into.length > 0) {
+      const result = readNow(this.#fd, into, this.#start + offset)
+      if (result === 'done') return DONE
+      if (result === 'never') this.#readsNow = false
+    }
+    return this.#readWaiting(into, offset)
+  }
+
+  #readWaiting(into: Buffer, offset: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const next = (done: number): void => {
         read(this.#fd, into, done, into.length - done, this.#start + offset + done, (error, count) => {
@@ -183,10 +199,19 @@ class Backing implements BlockDevice {
     })
   }
 
-  async write(chunks: readonly Buffer[], offset: number): Promise<void> {
+  write(chunks: readonly Buffer[], offset: number): Promise<void> {
+    if (this.#writesNow && !this.isReadOnly && lengthOf(chunks) <= MAXIMUM_NOW_BYTES) {
+      const result = writeNow(this.#fd, chunks, this.#start + offset)
+      if (result === 'done') return DONE
+      if (result === 'never') this.#writesNow = false
+    }
+    return this.#writeWaiting(chunks, this.#start + offset)
+  }
+
+  async #writeWaiting(chunks: readonly Buffer[], position: number): Promise<void> {
     if (this.isReadOnly) throw new StorageError('read-only', `${this.#options.path} is read-only`)
     let rest = chunks.filter((chunk) => chunk.length > 0)
-    let at = this.#start + offset
+    let at = position
     while (rest.length > 0) {
       const written = await this.#writeSome(rest, at)
       at += written
@@ -288,6 +313,12 @@ class Backing implements BlockDevice {
     this.#fd = -1
     await this.#handle.close()
   }
+}
+
+function lengthOf(chunks: readonly Buffer[]): number {
+  let length = 0
+  for (const chunk of chunks) length += chunk.length
+  return length
 }
 
 /** What is left of the chunks after `count` bytes. */

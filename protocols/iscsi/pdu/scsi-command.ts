@@ -5,7 +5,6 @@ import { FINAL, newHeader, Opcode, type Pdu } from './segments.ts'
 import {
   type RequestNumbers,
   type ResponseNumbers,
-  readRequestNumbers,
   readResponseNumbers,
   writeRequestNumbers,
   writeResponseNumbers,
@@ -14,6 +13,7 @@ import {
 const READ = 0x40
 const WRITE = 0x20
 const ATTRIBUTE_MASK = 0x07
+const CDB_OFFSET = 32
 const CDB_BYTES = 16
 /** AHSLength and AHSType stand before what AHSLength counts. */
 const AHS_HEAD_BYTES = 3
@@ -40,9 +40,10 @@ export interface ScsiCommand extends RequestNumbers {
 /** @throws DecodeError when an additional header segment does not lie within what there is */
 export function decodeScsiCommand({ bhs, ahs, immediate }: Pdu): ScsiCommand {
   const flags = bhs.readUInt8(1)
-  const additional = decodeAdditional(ahs)
+  const additional = ahs.length === 0 ? undefined : decodeAdditional(ahs)
   return {
-    ...readRequestNumbers(bhs),
+    cmdSN: bhs.readUInt32BE(24),
+    expStatSN: bhs.readUInt32BE(28),
     immediate,
     final: (flags & FINAL) !== 0,
     read: (flags & READ) !== 0,
@@ -51,9 +52,17 @@ export function decodeScsiCommand({ bhs, ahs, immediate }: Pdu): ScsiCommand {
     lun: bhs.readBigUInt64BE(8),
     initiatorTaskTag: bhs.readUInt32BE(16),
     expectedDataTransferLength: bhs.readUInt32BE(20),
-    cdb: Buffer.concat([bhs.subarray(32, 32 + CDB_BYTES), additional.cdb]),
-    bidirectionalReadLength: additional.readLength,
+    cdb: copyCdb(bhs, additional?.cdb),
+    bidirectionalReadLength: additional?.readLength ?? 0,
   }
+}
+
+/** It is needed longer than the PDU. */
+function copyCdb(bhs: Buffer, more: Buffer | undefined): Buffer {
+  const cdb = Buffer.allocUnsafe(CDB_BYTES + (more?.length ?? 0))
+  bhs.copy(cdb, 0, CDB_OFFSET, CDB_OFFSET + CDB_BYTES)
+  more?.copy(cdb, CDB_BYTES)
+  return cdb
 }
 
 function decodeAdditional(ahs: Buffer): { cdb: Buffer; readLength: number } {
@@ -88,7 +97,7 @@ export function encodeScsiCommand(command: ScsiCommand): { bhs: Buffer; ahs: Buf
   bhs.writeUInt32BE(command.initiatorTaskTag, 16)
   bhs.writeUInt32BE(command.expectedDataTransferLength, 20)
   writeRequestNumbers(bhs, command)
-  command.cdb.copy(bhs, 32, 0, CDB_BYTES)
+  command.cdb.copy(bhs, CDB_OFFSET, 0, CDB_BYTES)
   const segments: Buffer[] = []
   if (command.cdb.length > CDB_BYTES) {
     segments.push(additionalSegment(EXTENDED_CDB, command.cdb.subarray(CDB_BYTES)))

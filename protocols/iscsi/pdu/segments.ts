@@ -121,7 +121,8 @@ export function splitPdu(frame: Buffer, digests: Digests): ReceivedPdu {
 
 /** A new BHS of zeros with its opcode. */
 export function newHeader(opcode: number, immediate = false): Buffer {
-  const bhs = Buffer.alloc(BHS_BYTES)
+  // From Node's slab: a buffer of its own would cost more than all else of a small PDU.
+  const bhs = Buffer.allocUnsafe(BHS_BYTES).fill(0)
   bhs[0] = opcode | (immediate ? IMMEDIATE : 0)
   return bhs
 }

@@ -11,6 +11,12 @@ export interface Nexus {
 /** SAM-5 8.6 task attributes. */
 export type TaskAttribute = 'simple' | 'ordered' | 'head-of-queue' | 'aca'
 
+/** Says that a task is aborted; each AbortSignal is one, too. */
+export interface TaskSignal {
+  readonly aborted: boolean
+  addEventListener(type: 'abort', run: () => void, options: { readonly once: true }): void
+}
+
 /** One command. All its Data-Out has arrived: the transport solicits it by the length that the initiator expects. */
 export interface Task {
   readonly nexus: Nexus
@@ -23,7 +29,7 @@ export interface Task {
   /** Bytes of Data-In that the initiator takes at most; more need not be read. */
   readonly dataInLimit: number
   /** Set by the transport when the task is aborted: what has not begun yet need not begin, and the result is dropped. */
-  readonly signal: AbortSignal
+  readonly signal: TaskSignal
 }
 
 /** SAM-5 5.3. */

@@ -15,9 +15,14 @@ export class ByteBudget {
 
   /**
    * Runs at once when there is room, or when nothing else is held: so what is larger than all gets its turn, too.
-   * @returns takes it out of the line; does nothing when it has run
+   * @returns takes it out of the line, does nothing when it has run; undefined: it has
    */
-  take(bytes: number, run: () => void): () => void {
+  take(bytes: number, run: () => void): (() => void) | undefined {
+    if (this.#waiting.length === 0 && this.#hasRoom(bytes)) {
+      this.#used += bytes
+      run()
+      return undefined
+    }
     const entry = { bytes, run }
     this.#waiting.push(entry)
     this.#advance()
@@ -29,6 +34,10 @@ export class ByteBudget {
     }
   }
 
+  #hasRoom(bytes: number): boolean {
+    return this.#used === 0 || this.#used + bytes <= this.#limit
+  }
+
   give(bytes: number): void {
     this.#used -= bytes
     this.#advance()
@@ -37,7 +46,7 @@ export class ByteBudget {
   #advance(): void {
     for (;;) {
       const first = this.#waiting[0]
-      if (first === undefined || (this.#used > 0 && this.#used + first.bytes > this.#limit)) return
+      if (first === undefined || !this.#hasRoom(first.bytes)) return
       this.#waiting.shift()
       this.#used += first.bytes
       first.run()

@@ -5,6 +5,8 @@ import { NO_RESIDUAL, type Residual } from '../pdu/scsi-command.ts'
 /** One Data-In PDU, but for its numbers. */
 export interface DataInPiece {
   readonly bufferOffset: number
+  /** Bytes of its chunks. */
+  readonly length: number
   readonly chunks: readonly Buffer[]
   /** The end of a burst, or of all. */
   readonly final: boolean
@@ -21,6 +23,10 @@ export function cutDataIn(
 ): DataInPiece[] {
   let total = 0
   for (const chunk of chunks) total += chunk.length
+  if (total === 0) return []
+  if (total <= segmentBytes && total <= maxBurstLength) {
+    return [{ bufferOffset: 0, length: total, chunks, final: true }]
+  }
   const pieces: DataInPiece[] = []
   const taker = new ChunkTaker(chunks)
   for (let offset = 0; offset < total; ) {
@@ -28,7 +34,7 @@ export function cutDataIn(
     const length = Math.min(segmentBytes, burstRest, total - offset)
     const end = offset + length
     const final = end === total || end % maxBurstLength === 0
-    pieces.push({ bufferOffset: offset, chunks: taker.take(length), final })
+    pieces.push({ bufferOffset: offset, length, chunks: taker.take(length), final })
     offset = end
   }
   return pieces

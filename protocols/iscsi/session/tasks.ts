@@ -1,5 +1,6 @@
 /** RFC 7143 4.2.2 and 11.3: a session's SCSI commands, from their arrival to their status. */
 
+import type { Parameters } from '../login/parameters.ts'
 import { type DataOut, encodeDataIn, encodeReadyToTransfer } from '../pdu/data.ts'
 import { RejectReason } from '../pdu/reject.ts'
 import {
@@ -15,6 +16,7 @@ import { ByteBudget } from './byte-budget.ts'
 import { cutDataIn, residualBetween } from './data-in.ts'
 import { DataOutSequence } from './data-out.ts'
 import { faultResult } from './faults.ts'
+import { RunningTask } from './running-task.ts'
 import type { IscsiServer } from './server.ts'
 import type { Session } from './session.ts'
 
@@ -23,23 +25,6 @@ const MAXIMUM_TRANSFER_BYTES = 8 * 1024 * 1024
 /** Immediate commands are beside the window: 4.2.2.1 asks for a bound. */
 const MAXIMUM_IMMEDIATE_COMMANDS = 16
 const ATTRIBUTES: readonly TaskAttribute[] = ['simple', 'simple', 'ordered', 'head-of-queue', 'aca']
-
-export interface RunningTask {
-  readonly command: ScsiCommand
-  readonly dataOut: DataOutSequence
-  readonly abort: AbortController
-  /** Resolves when nothing is done for it any longer. */
-  readonly settled: Promise<void>
-  readonly settle: () => void
-  /** Handed to the SCSI target, whose answer is awaited. */
-  isRunning: boolean
-  targetTransferTag: number
-  r2tSN: number
-  /** Bytes of budgets that it holds. */
-  heldOut: number
-  /** Takes it out of the line for a budget. */
-  leaveLine: () => void
-}
 
 export class Tasks {
   readonly #session: Session
@@ -76,20 +61,15 @@ export class Tasks {
       return release()
     }
     const { parameters } = this.#session
-    const total = command.write ? Math.min(command.expectedDataTransferLength, MAXIMUM_TRANSFER_BYTES) : 0
-    const dataOut = new DataOutSequence({
-      total,
-      unsolicited: parameters.firstBurstLength,
-      maxBurstLength: parameters.maxBurstLength,
-      final: command.final,
-    })
-    const task = newTask(command, dataOut)
+    const expectsDataOut = command.write || !command.final || pdu.data.length > 0
+    const dataOut = expectsDataOut ? newDataOut(command, parameters) : undefined
+    const task = new RunningTask(command, dataOut)
     this.#byTag.set(command.initiatorTaskTag, task)
     if (command.immediate) this.#immediate++
     else this.#session.sender.window.enter()
-    if (pdu.data.length > 0) dataOut.takeImmediate(pdu.data, parameters.immediateData, release)
+    if (pdu.data.length > 0) dataOut?.takeImmediate(pdu.data, parameters.immediateData, release)
     else release()
-    if (!command.final && parameters.initialR2T) dataOut.refuseUnsolicited()
+    if (!command.final && parameters.initialR2T) dataOut?.refuseUnsolicited()
     this.#advance(task)
   }
 
@@ -103,34 +83,37 @@ export class Tasks {
   /** Data of a command that is not there (any longer) are passed over. */
   takeDataOut(header: DataOut, pdu: Pdu & { dataDigestOk: boolean }, release: () => void): void {
     const task = this.#byTag.get(header.initiatorTaskTag)
-    if (task === undefined || task.isRunning) return release()
+    if (task?.dataOut === undefined || task.isRunning) return release()
     if (task.dataOut.take(header, pdu.data, pdu.dataDigestOk, release)) this.#advance(task)
   }
 
   #advance(task: RunningTask): void {
-    const { state, fault } = task.dataOut
-    if (state === 'receiving') return
-    if (state === 'wants-more') return this.#solicit(task)
-    if (fault !== undefined) return this.#finish(task, faultResult(fault))
-    const { dataInLimit } = expectations(task.command)
+    const { command, dataOut } = task
+    if (dataOut !== undefined) {
+      const { state, fault } = dataOut
+      if (state === 'receiving') return
+      if (state === 'wants-more') return this.#solicit(task, dataOut)
+      if (fault !== undefined) return this.#finish(task, faultResult(fault))
+    }
+    const dataInLimit = Math.min(expectedDataIn(command), MAXIMUM_TRANSFER_BYTES)
     if (dataInLimit === 0) return this.#run(task, 0)
     task.leaveLine = this.#dataInBudget.take(dataInLimit, () => this.#run(task, dataInLimit))
   }
 
   /** The first time when the budget has room for all that is to come. */
-  #solicit(task: RunningTask): void {
-    if (task.heldOut > 0) return this.#sendReadyToTransfer(task)
+  #solicit(task: RunningTask, dataOut: DataOutSequence): void {
+    if (task.heldOut > 0) return this.#sendReadyToTransfer(task, dataOut)
     const bytes = Math.min(task.command.expectedDataTransferLength, MAXIMUM_TRANSFER_BYTES)
     task.leaveLine = this.#dataOutBudget.take(bytes, () => {
       task.heldOut = bytes
-      this.#sendReadyToTransfer(task)
+      this.#sendReadyToTransfer(task, dataOut)
     })
   }
 
-  #sendReadyToTransfer(task: RunningTask): void {
+  #sendReadyToTransfer(task: RunningTask, dataOut: DataOutSequence): void {
     const { sender } = this.#session
     this.#lastTransferTag = (this.#lastTransferTag + 1) % RESERVED_TAG
-    const { bufferOffset, length } = task.dataOut.nextBurst(this.#lastTransferTag)
+    const { bufferOffset, length } = dataOut.nextBurst(this.#lastTransferTag)
     sender.send(
       encodeReadyToTransfer({
         ...sender.numbers(),
@@ -145,7 +128,7 @@ export class Tasks {
   }
 
   #run(task: RunningTask, dataInLimit: number): void {
-    const { command, dataOut, abort } = task
+    const { command } = task
     task.isRunning = true
     const { target, nexus } = this.#session
     const running = target.scsi.execute({
@@ -153,38 +136,35 @@ export class Tasks {
       lun: command.lun,
       cdb: command.cdb,
       attribute: ATTRIBUTES[command.attribute] ?? 'simple',
-      dataOut: dataOut.pieces,
+      dataOut: task.pieces,
       dataInLimit,
-      signal: abort.signal,
+      signal: task.signal,
     })
-    void running.then((result) => {
-      const giveBack = (): void => {
-        if (dataInLimit > 0) this.#dataInBudget.give(dataInLimit)
-        result.release?.()
-      }
-      this.#finish(task, { ...result, release: giveBack })
-    })
+    void running.then((result) => this.#finish(task, result, dataInLimit))
   }
 
-  /** The one end of every task, told of or not. */
-  #finish(task: RunningTask, result: TaskResult): void {
+  /** The one end of every task, told of or not. @param heldIn bytes of the budget for Data-In that it holds */
+  #finish(task: RunningTask, result: TaskResult, heldIn = 0): void {
     const { command } = task
-    const wasAborted = task.abort.signal.aborted
-    task.dataOut.release()
+    task.dataOut?.release()
     if (task.heldOut > 0) this.#dataOutBudget.give(task.heldOut)
     if (command.immediate) this.#immediate--
     else this.#session.sender.window.leave()
-    if (wasAborted) {
-      this.#leaving.delete(task)
+    const giveBack = (): void => {
+      if (heldIn > 0) this.#dataInBudget.give(heldIn)
       result.release?.()
+    }
+    if (task.signal.aborted) {
+      this.#leaving.delete(task)
+      giveBack()
     } else {
       this.#byTag.delete(command.initiatorTaskTag)
-      this.#respond(task, result)
+      this.#respond(task, result, giveBack)
     }
     task.settle()
   }
 
-  #respond(task: RunningTask, result: TaskResult): void {
+  #respond(task: RunningTask, result: TaskResult, release: () => void): void {
     const { command } = task
     const { sender, parameters } = this.#session
     const residual = residualOfTask(command, result)
@@ -197,9 +177,12 @@ export class Tasks {
     )
     const pdus = pieces.map((piece, index): [Buffer, readonly Buffer[]] => {
       const isLast = isCollapsed && index === pieces.length - 1
-      for (const chunk of piece.chunks) this.#server.counters.bytesRead += chunk.length
+      this.#server.counters.bytesRead += piece.length
+      const { statSN, expCmdSN, maxCmdSN } = isLast ? sender.nextNumbers() : sender.numbers()
       const bhs = encodeDataIn({
-        ...(isLast ? sender.nextNumbers() : { ...sender.numbers(), statSN: 0 }),
+        statSN: isLast ? statSN : 0,
+        expCmdSN,
+        maxCmdSN,
         final: piece.final,
         lun: 0n,
         initiatorTaskTag: command.initiatorTaskTag,
@@ -224,7 +207,7 @@ export class Tasks {
     if (result.status === ScsiStatus.good) {
       this.#server.counters.bytesWritten += Math.min(result.dataOutLength, command.expectedDataTransferLength)
     }
-    sender.sendAll(pdus, () => result.release?.())
+    sender.sendAll(pdus, release)
   }
 
   /**
@@ -241,7 +224,7 @@ export class Tasks {
     const late = new Promise<boolean>((resolve) => {
       cancel = environment.after(limits.settleMilliseconds, () => resolve(false))
     })
-    const all = Promise.all(waiting.map(({ settled }) => settled)).then(() => true)
+    const all = Promise.all(waiting.map((task) => task.settled())).then(() => true)
     const isSettled = await Promise.race([all, late])
     cancel()
     return isSettled
@@ -250,47 +233,34 @@ export class Tasks {
   #abort(task: RunningTask): void {
     this.#byTag.delete(task.command.initiatorTaskTag)
     this.#leaving.add(task)
-    task.abort.abort()
-    task.leaveLine()
+    task.signal.abort()
+    task.leaveLine?.()
     if (!task.isRunning) this.#finish(task, faultResult('incorrect-amount'))
   }
 }
 
-function newTask(command: ScsiCommand, dataOut: DataOutSequence): RunningTask {
-  let settle = (): void => undefined
-  const settled = new Promise<void>((resolve) => {
-    settle = resolve
+function newDataOut(command: ScsiCommand, parameters: Parameters): DataOutSequence {
+  return new DataOutSequence({
+    total: Math.min(expectedDataOut(command), MAXIMUM_TRANSFER_BYTES),
+    unsolicited: parameters.firstBurstLength,
+    maxBurstLength: parameters.maxBurstLength,
+    final: command.final,
   })
-  return {
-    command,
-    dataOut,
-    abort: new AbortController(),
-    settled,
-    settle,
-    isRunning: false,
-    targetTransferTag: RESERVED_TAG,
-    r2tSN: 0,
-    heldOut: 0,
-    leaveLine: () => undefined,
-  }
 }
 
-/** What an initiator expects to move; of a command in both directions the length is that of its Data-Out. */
-function expectations(command: ScsiCommand): { dataIn: number; dataOut: number; dataInLimit: number } {
-  const { read, write, expectedDataTransferLength, bidirectionalReadLength } = command
-  const expectedRead = write ? bidirectionalReadLength : expectedDataTransferLength
-  const dataIn = read ? expectedRead : 0
-  return {
-    dataIn,
-    dataOut: write ? expectedDataTransferLength : 0,
-    dataInLimit: Math.min(dataIn, MAXIMUM_TRANSFER_BYTES),
-  }
+/** What an initiator expects to receive; of a command in both directions the length is that of its Data-Out. */
+function expectedDataIn(command: ScsiCommand): number {
+  if (!command.read) return 0
+  return command.write ? command.bidirectionalReadLength : command.expectedDataTransferLength
+}
+
+function expectedDataOut(command: ScsiCommand): number {
+  return command.write ? command.expectedDataTransferLength : 0
 }
 
 function residualOfTask(command: ScsiCommand, result: TaskResult): Residual {
-  const expected = expectations(command)
-  if (command.write) return residualBetween(expected.dataOut, result.dataOutLength)
-  if (command.read) return residualBetween(expected.dataIn, result.dataInLength)
+  if (command.write) return residualBetween(expectedDataOut(command), result.dataOutLength)
+  if (command.read) return residualBetween(expectedDataIn(command), result.dataInLength)
   const asked = Math.max(result.dataInLength, result.dataOutLength)
   return asked > 0 ? residualBetween(0, asked) : NO_RESIDUAL
 }

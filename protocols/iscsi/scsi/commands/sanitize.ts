@@ -7,7 +7,7 @@ import { done, fail, invalidField, invalidParameter, type Outcome, withStatus } 
 import type { SanitizeState } from '../sanitize-state.ts'
 import { senses } from '../sense.ts'
 import { senseOfStorageError } from '../storage-sense.ts'
-import { ScsiStatus } from '../task.ts'
+import { ScsiStatus, type TaskSignal } from '../task.ts'
 
 const SANITIZE = 0x48
 const ServiceAction = { overwrite: 0x01, blockErase: 0x02, exitFailureMode: 0x1f } as const
@@ -90,7 +90,7 @@ async function start(
 }
 
 /** An aborted command ends, and what it has begun goes on (SBC-3 4.11.2). */
-function aborted(signal: AbortSignal): Promise<Outcome> {
+function aborted(signal: TaskSignal): Promise<Outcome> {
   return new Promise((resolve) => {
     const end = (): void => resolve(withStatus(ScsiStatus.taskAborted))
     if (signal.aborted) end()
