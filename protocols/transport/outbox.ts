@@ -1,4 +1,4 @@
-/** What an engine sends within one turn of the event loop goes to the kernel in one call. */
+/** What an engine sends within one turn of the event loop goes to the kernel in one call: also what several threads have finished. */
 
 import type { Socket } from 'node:net'
 import type { BufferPool } from './buffer-pool.ts'
@@ -29,7 +29,7 @@ export class Outbox {
     if (release !== undefined) this.#releases.push(release)
     if (this.#isScheduled) return
     this.#isScheduled = true
-    process.nextTick(() => this.flush())
+    setImmediate(() => this.flush())
   }
 
   #push(chunk: Buffer): void {
