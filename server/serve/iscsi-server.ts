@@ -27,7 +27,7 @@ export interface IscsiService {
   usage(): ServerUsage
   /** @returns false when there is no such session */
   closeSession(id: string): boolean
-  /** Ends the sessions, each after its commands under way; then syncs and closes the disks. */
+  /** Asks all to log out, ends the sessions of those that do not; syncs and closes the disks. */
   close(): Promise<void>
 }
 
@@ -74,8 +74,9 @@ export async function startIscsi(options: IscsiOptions): Promise<IscsiService> {
     usage: () => iscsiUsage(server, listener),
     closeSession: (id) => closeSessionById(server, id),
     async close() {
-      await listener?.close()
+      // Initiators are asked to log out, which they can only as long as they are listened to.
       await targets.close()
+      await listener?.close()
     },
   }
 }
@@ -182,7 +183,6 @@ function iscsiUsage(server: IscsiServer, listener: Listener | undefined): Server
 function closeSessionById(server: IscsiServer, id: string): boolean {
   const session = [...server.sessions.values()].find((one) => sessionIdText(one) === id)
   if (session === undefined) return false
-  void session.end('closed by the administrator')
-  session.sender.disconnect('closed by the administrator')
+  void session.close('closed by the administrator')
   return true
 }

@@ -101,12 +101,8 @@ export class IscsiTargets {
     const targets = new Map(this.#server.targets)
     targets.delete(configuration.name.toLowerCase())
     this.#server.targets = targets
-    const ended = this.#sessionsOf(scsi).map((session) => {
-      const settled = session.end('the target is no longer served')
-      session.sender.disconnect('the target is no longer served')
-      return settled
-    })
-    await Promise.all(ended)
+    const why = 'the target is no longer served'
+    await Promise.all(this.#sessionsOf(scsi).map((session) => session.dismiss(why)))
     await scsi.close()
     closed.push(served)
   }

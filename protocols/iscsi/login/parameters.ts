@@ -16,6 +16,7 @@ export interface Parameters {
   immediateData: boolean
   maxBurstLength: number
   firstBurstLength: number
+  maxOutstandingR2T: number
   /** Bytes of a data segment that the initiator takes. */
   initiatorMaxRecvDataSegmentLength: number
   defaultTime2Wait: number
@@ -28,6 +29,8 @@ export const DEFAULT_SEGMENT_BYTES = 8192
 export const OUR_SEGMENT_BYTES = 256 * 1024
 const OUR_MAX_BURST_BYTES = 1024 * 1024
 const OUR_FIRST_BURST_BYTES = 256 * 1024
+/** Enough that a burst is on its way while another is asked for. */
+const OUR_OUTSTANDING_R2T = 4
 const OUR_TIME2WAIT_SECONDS = 2
 const SMALLEST_LENGTH = 512
 const LARGEST_LENGTH = 0xff_ffff
@@ -43,6 +46,7 @@ export function defaultParameters(): Parameters {
     immediateData: true,
     maxBurstLength: 262_144,
     firstBurstLength: 65_536,
+    maxOutstandingR2T: 1,
     initiatorMaxRecvDataSegmentLength: DEFAULT_SEGMENT_BYTES,
     defaultTime2Wait: 2,
     defaultTime2Retain: 20,
@@ -91,7 +95,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ],
   ['DefaultTime2Retain', { kind: 'minimum', ours: 0, low: 0, high: 3600, to: 'defaultTime2Retain' }],
   ['MaxConnections', { kind: 'minimum', ours: 1, low: 1, high: 65_535 }],
-  ['MaxOutstandingR2T', { kind: 'minimum', ours: 1, low: 1, high: 65_535 }],
+  [
+    'MaxOutstandingR2T',
+    { kind: 'minimum', ours: OUR_OUTSTANDING_R2T, low: 1, high: 65_535, to: 'maxOutstandingR2T' },
+  ],
   ['ErrorRecoveryLevel', { kind: 'minimum', ours: 0, low: 0, high: 2 }],
   ['DataPDUInOrder', { kind: 'or', ours: true }],
   ['DataSequenceInOrder', { kind: 'or', ours: true }],

@@ -127,8 +127,9 @@ export class FullFeature {
         void this.#logout(decodeLogoutRequest(pdu))
         return
       case Opcode.taskManagementRequest:
-        if (this.#session === undefined) this.#sender.reject(RejectReason.protocolError, pdu.bhs)
-        else void manageTasks(this.#server, this.#session, decodeTaskManagementRequest(pdu))
+        if (this.#session === undefined) return this.#sender.reject(RejectReason.protocolError, pdu.bhs)
+        if (!manageTasks(this.#server, this.#session, decodeTaskManagementRequest(pdu)))
+          this.#sender.reject(RejectReason.tooManyImmediateCommands, pdu.bhs)
     }
   }
 

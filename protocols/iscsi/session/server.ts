@@ -31,6 +31,8 @@ export interface Limits {
   readonly silenceMilliseconds: number
   /** How long what ends a task (management, logout, reinstatement) waits for what the disk does already. */
   readonly settleMilliseconds: number
+  /** How long an initiator has to log out when it is asked to. */
+  readonly logoutMilliseconds: number
   /** Bytes of Data-Out that a session is asked for at a time, and of Data-In that wait to be sent. */
   readonly dataOutBytes: number
   readonly dataInBytes: number
@@ -43,6 +45,7 @@ export const DEFAULT_LIMITS: Limits = {
   loginMilliseconds: 15_000,
   silenceMilliseconds: 30_000,
   settleMilliseconds: 5000,
+  logoutMilliseconds: 2000,
   dataOutBytes: 32 * MEBIBYTE,
   dataInBytes: 32 * MEBIBYTE,
 }

@@ -3,12 +3,14 @@
 import type { Peer } from '../../transport/engine.ts'
 import type { Agreement } from '../login/login.ts'
 import type { Parameters } from '../login/parameters.ts'
+import { AsyncEvent, encodeAsyncMessage } from '../pdu/async-message.ts'
 import type { Nexus } from '../scsi/task.ts'
 import type { Sender } from './sender.ts'
 import { type IscsiServer, PORTAL_GROUP_TAG, type TargetNode } from './server.ts'
 import { Tasks } from './tasks.ts'
 
 const HIGHEST_TSIH = 0xffff
+const MILLISECONDS_PER_SECOND = 1000
 
 export class Session {
   readonly tsih: number
@@ -27,8 +29,12 @@ export class Session {
   readonly creationTime: number
   /** When something was received last. */
   lastHeard: number
+  /** Task management functions under way. */
+  functions = 0
   readonly #server: IscsiServer
   #ended: Promise<void> | undefined
+  #onEnd: (() => void) | undefined
+  #dismissed: Promise<void> | undefined
 
   constructor(server: IscsiServer, agreement: Agreement, target: TargetNode, peer: Peer, sender: Sender) {
     this.#server = server
@@ -61,7 +67,10 @@ export class Session {
    * @returns resolves when the disk does nothing for it any longer, or after the limit
    */
   end(reason: string): Promise<void> {
-    this.#ended ??= this.#end(reason)
+    if (this.#ended === undefined) {
+      this.#ended = this.#end(reason)
+      this.#onEnd?.()
+    }
     return this.#ended
   }
 
@@ -72,6 +81,42 @@ export class Session {
     this.target.scsi.detach(this.nexus)
     this.#server.log('info', 'iSCSI session ended', { ...this.names(), reason })
     return settled.then(() => undefined)
+  }
+
+  /** 11.9: says that it is over, ends and disconnects. @returns as `end` */
+  close(reason: string): Promise<void> {
+    if (!this.hasEnded) this.#announce(AsyncEvent.dropsSession, this.parameters.defaultTime2Wait, 0)
+    const settled = this.end(reason)
+    this.sender.disconnect(reason)
+    return settled
+  }
+
+  /** 11.9: asks the initiator to log out, which lets it end in order what it does; who does not is closed. @returns as `end` */
+  dismiss(reason: string): Promise<void> {
+    this.#dismissed ??= this.#ended ?? this.#askToLogOut(reason)
+    return this.#dismissed
+  }
+
+  #askToLogOut(reason: string): Promise<void> {
+    const { environment, limits } = this.#server
+    this.#announce(
+      AsyncEvent.logoutRequest,
+      0,
+      Math.ceil(limits.logoutMilliseconds / MILLISECONDS_PER_SECOND),
+    )
+    return new Promise((resolve) => {
+      const cancel = environment.after(limits.logoutMilliseconds, () => void this.close(reason))
+      this.#onEnd = () => {
+        cancel()
+        resolve(this.#ended)
+      }
+    })
+  }
+
+  #announce(event: AsyncEvent, parameter2: number, parameter3: number): void {
+    const numbers = this.sender.nextNumbers()
+    const parameters = { parameter1: 0, parameter2, parameter3 }
+    this.sender.send(encodeAsyncMessage({ ...numbers, lun: 0n, event, vendorCode: 0, ...parameters }))
   }
 
   /** For the log. */

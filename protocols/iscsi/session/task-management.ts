@@ -10,13 +10,20 @@ import {
 import type { IscsiServer } from './server.ts'
 import type { Session } from './session.ts'
 
-/** Runs a function and sends its response. */
-export async function manageTasks(
-  server: IscsiServer,
-  session: Session,
-  request: TaskManagementRequest,
-): Promise<void> {
+/** Functions that a session may have under way: each may wait for the disk, and they are beside the window. */
+export const MAXIMUM_FUNCTIONS = 16
+
+/** Runs a function and sends its response. @returns false when too many are under way: it is to be rejected */
+export function manageTasks(server: IscsiServer, session: Session, request: TaskManagementRequest): boolean {
+  if (session.functions >= MAXIMUM_FUNCTIONS) return false
+  session.functions++
+  void manage(server, session, request)
+  return true
+}
+
+async function manage(server: IscsiServer, session: Session, request: TaskManagementRequest): Promise<void> {
   const response = await perform(server, session, request)
+  session.functions--
   const { sender } = session
   if (session.hasEnded) return
   sender.send(
@@ -28,10 +35,7 @@ export async function manageTasks(
   )
   if (request.function !== TaskManagement.targetColdReset) return
   // 11.5.1: a cold reset ends all connections to the target, this one last.
-  for (const other of sessionsOf(server, session)) {
-    void other.end('target cold reset')
-    other.sender.disconnect('target cold reset')
-  }
+  for (const other of sessionsOf(server, session)) void other.close('target cold reset')
 }
 
 async function perform(

@@ -102,12 +102,17 @@ export class Tasks {
 
   /** The first time when the budget has room for all that is to come. */
   #solicit(task: RunningTask, dataOut: DataOutSequence): void {
-    if (task.heldOut > 0) return this.#sendReadyToTransfer(task, dataOut)
+    if (task.heldOut > 0) return this.#sendReadyToTransfers(task, dataOut)
     const bytes = Math.min(task.command.expectedDataTransferLength, MAXIMUM_TRANSFER_BYTES)
     task.leaveLine = this.#dataOutBudget.take(bytes, () => {
       task.heldOut = bytes
-      this.#sendReadyToTransfer(task, dataOut)
+      this.#sendReadyToTransfers(task, dataOut)
     })
+  }
+
+  /** 13.17: as many as may be outstanding. */
+  #sendReadyToTransfers(task: RunningTask, dataOut: DataOutSequence): void {
+    while (dataOut.state === 'wants-more') this.#sendReadyToTransfer(task, dataOut)
   }
 
   #sendReadyToTransfer(task: RunningTask, dataOut: DataOutSequence): void {
@@ -244,6 +249,7 @@ function newDataOut(command: ScsiCommand, parameters: Parameters): DataOutSequen
     total: Math.min(expectedDataOut(command), MAXIMUM_TRANSFER_BYTES),
     unsolicited: parameters.firstBurstLength,
     maxBurstLength: parameters.maxBurstLength,
+    maxOutstandingR2T: parameters.maxOutstandingR2T,
     final: command.final,
   })
 }

@@ -123,7 +123,7 @@ t.test('Data-Out: immediate, unsolicited, then by R2T, burst by burst', async (t
   dataOut(initiator, { tag, ttt, offset: 1536, dataSN: 1 }, bytes(512, 4))
   const second = decodeReadyToTransfer(await initiator.answer())
   t.match(second, { r2tSN: 1, bufferOffset: 2048, desiredDataTransferLength: 512, statSN: 1 })
-  t.equal(initiator.held, 4, 'kept until the command has ended')
+  t.equal(initiator.held, 0, 'small pieces are copied, and do not keep their frames')
   dataOut(initiator, { tag, ttt, offset: 2048 }, bytes(1))
   dataOut(initiator, { tag, ttt: second.targetTransferTag, offset: 2048 }, bytes(512, 5))
   const response = decodeScsiResponse(await initiator.answer())
@@ -191,6 +191,61 @@ t.test('data that nobody asked for', async (t) => {
   t.same(await initiator.answers(), [], 'of no command')
   t.equal(all.scsi.tasks.length, 0)
   t.equal(initiator.held, 0)
+})
+
+t.test('FirstBurstLength holds for immediate data and what follows unasked, together', async (t) => {
+  const all = scene()
+  const initiator = await loggedIn(all, { InitialR2T: 'No', FirstBurstLength: '1024' })
+  initiator.command({ write: true, expectedDataTransferLength: 4096 }, [bytes(1025)])
+  t.equal(codeOf(await initiator.answer()), 'b/c0c', 'immediate')
+  const write = { write: true, final: false, expectedDataTransferLength: 4096 } as const
+  const tag = initiator.command(write, [bytes(512)])
+  dataOut(initiator, { tag, offset: 512, final: false }, bytes(512))
+  t.same(await initiator.answers(), [])
+  dataOut(initiator, { tag, offset: 1024, dataSN: 1 }, bytes(1))
+  t.equal(codeOf(await initiator.answer()), 'b/c0d', 'unsolicited')
+  const less = initiator.command(write, [bytes(512)])
+  dataOut(initiator, { tag: less, offset: 512 }, bytes(100))
+  const ready = decodeReadyToTransfer(await initiator.answer())
+  t.match(ready, { bufferOffset: 612, desiredDataTransferLength: 3484 }, 'less is no error')
+  t.same([all.scsi.tasks.length, initiator.held], [0, 0])
+})
+
+t.test('MaxOutstandingR2T: several bursts are asked for at a time, and come in order', async (t) => {
+  const all = scene()
+  let written = Buffer.alloc(0)
+  all.scsi.answer = (task) => {
+    written = Buffer.concat(task.dataOut)
+    return { ...GOOD, dataOutLength: 4096 }
+  }
+  const keys = { MaxOutstandingR2T: '2', MaxBurstLength: '1024' }
+  const begin = async (): Promise<[TestInitiator, number, number[]]> => {
+    const initiator = await loggedIn(all, keys)
+    const tag = initiator.command({ write: true, expectedDataTransferLength: 4096 })
+    const ready = (await initiator.answers()).map(decodeReadyToTransfer)
+    t.same(
+      ready.map(({ r2tSN, bufferOffset }) => [r2tSN, bufferOffset]),
+      [
+        [0, 0],
+        [1, 1024],
+      ],
+    )
+    return [initiator, tag, ready.map(({ targetTransferTag }) => targetTransferTag)]
+  }
+  const [initiator, tag, tags] = await begin()
+  for (let burst = 0; burst < 4; burst++) {
+    dataOut(initiator, { tag, ttt: tags[burst] ?? 0, offset: burst * 1024 }, bytes(1024, burst))
+    const answer = await initiator.answers()
+    if (burst < 2) tags.push(decodeReadyToTransfer(answer[0] as ReceivedPdu).targetTransferTag)
+    else if (burst === 2) t.same(answer, [], 'the last was asked for')
+    else t.match(decodeScsiResponse(answer[0] as ReceivedPdu), { status: 0, expDataSN: 4 })
+  }
+  t.ok(written.equals(Buffer.concat([0, 1, 2, 3].map((value) => bytes(1024, value)))))
+  const [hasty, wrong, [first, second]] = await begin()
+  dataOut(hasty, { tag: wrong, ttt: second ?? 0, offset: 1024 }, bytes(1024))
+  t.same(await hasty.answers(), [], 'not before all that was asked for has come')
+  dataOut(hasty, { tag: wrong, ttt: first ?? 0 }, bytes(1024))
+  t.equal(codeOf(await hasty.answer()), 'b/4705')
 })
 
 t.test('memory: reads wait until others were sent, writes until others were done', async (t) => {

@@ -3,13 +3,16 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { OUR_SEGMENT_BYTES } from '../../../protocols/iscsi/login/parameters.ts'
+import { encodeDataOut } from '../../../protocols/iscsi/pdu/data.ts'
 import {
   BHS_BYTES,
   bytesBehind,
   NO_DIGESTS,
   newHeader,
   Opcode,
+  RESERVED_TAG,
 } from '../../../protocols/iscsi/pdu/segments.ts'
+import { WINDOW_COMMANDS } from '../../../protocols/iscsi/session/command-window.ts'
 import { GOOD, loggedIn, type Scene, scene, type TestInitiator } from './lab.ts'
 
 const CONNECTIONS = 150
@@ -72,6 +75,58 @@ t.test('random PDUs', async (t) => {
       `seed ${seed}: bugs`,
     )
   }
+})
+
+t.test('unsolicited data in many pieces keep no more than the window of first bursts', async (t) => {
+  const all = scene()
+  const initiator = await loggedIn(all, { InitialR2T: 'No', FirstBurstLength: '4096' })
+  const tags = Array.from({ length: WINDOW_COMMANDS + 20 }, () =>
+    initiator.command({ write: true, final: false, expectedDataTransferLength: 1 << 20 }),
+  )
+  const [session] = all.server.sessions.values()
+  t.equal(session?.tasks.size, WINDOW_COMMANDS, 'more commands are passed over')
+  for (const initiatorTaskTag of tags) {
+    for (let dataSN = 0; dataSN < 5000; dataSN++) {
+      const numbers = { targetTransferTag: RESERVED_TAG, expStatSN: 0, dataSN, bufferOffset: dataSN }
+      initiator.send(encodeDataOut({ final: false, lun: 0n, initiatorTaskTag, ...numbers }), [
+        Buffer.alloc(1),
+      ])
+    }
+  }
+  t.equal(initiator.held, 0, 'a frame of one byte is not kept')
+  t.same(await initiator.answers(), [])
+  initiator.engine.closed()
+})
+
+t.test('one that reads nothing gets nothing more begun, and costs what it was promised', async (t) => {
+  const all = scene()
+  const initiator = await loggedIn(all, { MaxRecvDataSegmentLength: '16777215' })
+  const { dataInBytes } = all.server.limits
+  let made = 0
+  all.scsi.answer = ({ dataInLimit }) => {
+    made += dataInLimit
+    return {
+      ...GOOD,
+      dataIn: [Buffer.alloc(1)],
+      dataInLength: dataInLimit,
+      release: () => {
+        made -= dataInLimit
+      },
+    }
+  }
+  initiator.takes = false
+  const length = 4 << 20
+  for (let count = 0; count < 200; count++) {
+    initiator.command({ read: true, expectedDataTransferLength: length })
+    await initiator.answers()
+  }
+  t.equal(made, dataInBytes)
+  const [session] = all.server.sessions.values()
+  t.ok((session?.tasks.size ?? 0) <= WINDOW_COMMANDS)
+  initiator.takes = true
+  await initiator.answers()
+  t.equal(made, 0, 'all is given back')
+  initiator.engine.closed()
 })
 
 t.test('no more is taken than was declared', async (t) => {

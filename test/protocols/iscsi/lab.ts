@@ -116,6 +116,8 @@ export class TestInitiator {
   disconnected: string | undefined
   digests: Digests = NO_DIGESTS
   cmdSN = 1
+  readonly #untaken: (() => void)[] = []
+  #takes = true
   #next = 0
   #tag = 0x100
 
@@ -133,7 +135,14 @@ export class TestInitiator {
       this.received.push(splitPdu(bytes.subarray(0, length), this.digests))
       bytes = bytes.subarray(length)
     }
-    effect.release?.()
+    if (this.#takes) effect.release?.()
+    else if (effect.release !== undefined) this.#untaken.push(effect.release)
+  }
+
+  /** Whether it reads what it is sent; while it does not, nothing leaves the target's memory. */
+  set takes(takes: boolean) {
+    this.#takes = takes
+    if (takes) for (const release of this.#untaken.splice(0)) release()
   }
 
   newTag(): number {

@@ -45,7 +45,7 @@ t.test('keys are answered, each by its kind', async (t) => {
     FirstBurstLength: '262144',
     DefaultTime2Wait: '5',
     DefaultTime2Retain: '0',
-    MaxOutstandingR2T: '1',
+    MaxOutstandingR2T: '4',
     ErrorRecoveryLevel: '0',
     IFMarker: 'No',
     OFMarkInt: 'Reject',

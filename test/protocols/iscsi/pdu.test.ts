@@ -1,6 +1,7 @@
 /** RFC 7143 11: each PDU there and back, whole bytes, and cut at every length. */
 
 import t, { type Test } from 'tap'
+import * as async from '../../../protocols/iscsi/pdu/async-message.ts'
 import { crc32c, digestOf } from '../../../protocols/iscsi/pdu/crc32c.ts'
 import * as data from '../../../protocols/iscsi/pdu/data.ts'
 import * as login from '../../../protocols/iscsi/pdu/login.ts'
@@ -189,6 +190,15 @@ t.test('the other PDUs, by their bytes', async (t) => {
     })
     const ready = bothWays(t, bytes, data.decodeReadyToTransfer, data.encodeReadyToTransfer)
     t.equal(ready.desiredDataTransferLength, 0x20000)
+  })
+  t.test('Asynchronous Message', async (t) => {
+    const bytes = header({
+      ...{ 0: '32800000', 8: '0001', 16: 'ffffffff', ...numbers },
+      ...{ 36: '0301', 38: '0002', 40: '0003', 42: '0004' },
+    })
+    const message = bothWays(t, bytes, async.decodeAsyncMessage, async.encodeAsyncMessage)
+    t.equal(message.event, async.AsyncEvent.dropsSession)
+    t.match(message, { vendorCode: 1, parameter1: 2, parameter2: 3, parameter3: 4 })
   })
   t.test('Task Management', async (t) => {
     const bytes = header({

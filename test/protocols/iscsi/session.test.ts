@@ -1,15 +1,17 @@
 /** RFC 7143 4 and 11: sessions in the full feature phase, PDU by PDU. */
 
 import t from 'tap'
+import { AsyncEvent, decodeAsyncMessage } from '../../../protocols/iscsi/pdu/async-message.ts'
 import { encodeLogoutRequest } from '../../../protocols/iscsi/pdu/logout.ts'
 import { decodeNopIn, encodeNopOut } from '../../../protocols/iscsi/pdu/nop.ts'
 import { RejectReason } from '../../../protocols/iscsi/pdu/reject.ts'
 import { decodeScsiResponse } from '../../../protocols/iscsi/pdu/scsi-command.ts'
-import { newHeader, Opcode, RESERVED_TAG } from '../../../protocols/iscsi/pdu/segments.ts'
+import { newHeader, Opcode, RESERVED_TAG, type ReceivedPdu } from '../../../protocols/iscsi/pdu/segments.ts'
 import { encodeTaskManagementRequest, TaskManagement } from '../../../protocols/iscsi/pdu/task-management.ts'
 import { decodeTextResponse, encodeTextRequest } from '../../../protocols/iscsi/pdu/text.ts'
 import { encodeTextKeys } from '../../../protocols/iscsi/pdu/text-keys.ts'
 import { CommandWindow, WINDOW_COMMANDS } from '../../../protocols/iscsi/session/command-window.ts'
+import { MAXIMUM_FUNCTIONS } from '../../../protocols/iscsi/session/task-management.ts'
 import { byHand, INITIATOR, loggedIn, scene, TARGET, type TestInitiator } from './lab.ts'
 
 const bytes = (length: number, value = 0x5a): Buffer => Buffer.alloc(length, value)
@@ -121,14 +123,18 @@ t.test('what is not understood is rejected, with its header', async (t) => {
   t.equal(initiator.held, 0)
 })
 
-/** The response codes of functions. */
-async function manage(initiator: TestInitiator, fn: number, tag = RESERVED_TAG, lun = 0n): Promise<number> {
+function sendFunction(initiator: TestInitiator, fn: number, tag = RESERVED_TAG, lun = 0n): void {
   initiator.send(
     encodeTaskManagementRequest({
       ...{ immediate: true, function: fn, lun, initiatorTaskTag: initiator.newTag() },
       ...{ referencedTaskTag: tag, refCmdSN: 0, cmdSN: initiator.cmdSN, expStatSN: 0 },
     }),
   )
+}
+
+/** The response codes of functions. */
+async function manage(initiator: TestInitiator, fn: number, tag = RESERVED_TAG, lun = 0n): Promise<number> {
+  sendFunction(initiator, fn, tag, lun)
   return (await initiator.answer()).bhs[2] ?? -1
 }
 
@@ -167,13 +173,55 @@ t.test('task management', async (t) => {
   await all.environment.advance(5000)
   t.equal((await alice.answer()).bhs[2], 255)
   finish()
-  t.equal(await manage(alice, TaskManagement.targetColdReset), 0)
+  sendFunction(alice, TaskManagement.targetColdReset)
+  const [done, dropped] = await alice.answers()
+  t.same([done?.opcode, done?.bhs[2]], [Opcode.taskManagementResponse, 0])
+  t.equal(decodeAsyncMessage(dropped as ReceivedPdu).event, AsyncEvent.dropsSession)
   t.same([typeof alice.disconnected, typeof bob.disconnected], ['string', 'string'])
   t.same(
     all.scsi.story.filter((line) => line.startsWith('reset')),
     ['reset 0', 'reset 5', 'reset all', 'reset all', 'reset all'],
   )
   t.equal(alice.held + bob.held, 0)
+})
+
+t.test('an initiator is asked to log out before its target goes away', async (t) => {
+  const all = scene()
+  const [polite, deaf] = [await loggedIn(all), await loggedIn(all, { InitiatorName: `${INITIATOR}2` })]
+  const sessions = [...all.server.sessions.values()]
+  let gone = 0
+  for (const session of sessions) void session.dismiss('the end').then(() => gone++)
+  for (const initiator of [polite, deaf]) {
+    const message = decodeAsyncMessage(await initiator.answer())
+    t.match(message, { event: AsyncEvent.logoutRequest, parameter3: 2, statSN: 1, expCmdSN: 1 })
+  }
+  polite.command()
+  t.equal(decodeScsiResponse(await polite.answer()).statSN, 2, 'until then it is served')
+  const tags = { initiatorTaskTag: 9, cid: 0, cmdSN: 2, expStatSN: 0 }
+  polite.send(encodeLogoutRequest({ immediate: true, reason: 0, ...tags }))
+  t.same([(await polite.answer()).opcode, polite.disconnected], [Opcode.logoutResponse, 'logout'])
+  t.equal(gone, 1)
+  await all.environment.advance(2000)
+  t.match(decodeAsyncMessage(await deaf.answer()), { event: AsyncEvent.dropsSession, parameter2: 2 })
+  t.equal(deaf.disconnected, 'the end')
+  t.same([gone, all.server.sessions.size], [2, 0])
+  await sessions[0]?.dismiss('again')
+  t.same(await polite.answers(), [])
+})
+
+t.test('only so many task management functions wait for the disk', async (t) => {
+  const all = scene()
+  const finish = byHand(all)
+  const initiator = await loggedIn(all)
+  const tag = initiator.command()
+  await initiator.answers()
+  for (let count = 0; count <= MAXIMUM_FUNCTIONS; count++)
+    sendFunction(initiator, TaskManagement.targetWarmReset, tag)
+  const refused = await initiator.answer()
+  t.same([refused.opcode, refused.bhs[2]], [Opcode.reject, RejectReason.tooManyImmediateCommands])
+  finish()
+  t.equal((await initiator.answers()).length, MAXIMUM_FUNCTIONS)
+  t.equal(await manage(initiator, TaskManagement.targetWarmReset), 0)
 })
 
 t.test('logout gives up what the session holds before it answers', async (t) => {
@@ -242,6 +290,18 @@ t.test('SendTargets and other text, in discovery and in a session', async (t) =>
   t.match(decodeTextResponse(rest), { final: true, continues: false })
   const whole = names.map(([key]) => `${key}=NotUnderstood\0`).join('')
   t.equal(first.data.toString() + rest.data.toString(), whole)
+  const pieces = ['SendTar', 'gets=A', 'll\0']
+  let ttt: number = RESERVED_TAG
+  for (const [index, piece] of pieces.entries()) {
+    const isLast = index === pieces.length - 1
+    const fields = { initiatorTaskTag: 7, targetTransferTag: ttt, cmdSN: 1, expStatSN: 0, lun: 0n }
+    const flags = { immediate: true, final: isLast, continues: !isLast }
+    session.send(encodeTextRequest({ ...flags, ...fields }), [Buffer.from(piece)])
+    const answer = await session.answer()
+    ttt = decodeTextResponse(answer).targetTransferTag
+    t.equal(answer.data.toString(), isLast ? found : '', 'nothing is answered before the end')
+    t.equal(ttt === RESERVED_TAG, isLast)
+  }
 })
 
 t.test('a connection that is lost ends its session', async (t) => {
