@@ -8,7 +8,7 @@ import type { Configuration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
 import { createLogger } from '../logging/logger.ts'
 import type { BuiltInUser } from '../serve/first-start.ts'
-import { connectLines, prepareBuiltIn } from '../serve/first-start.ts'
+import { connectLines, diskLine, prepareBuiltIn } from '../serve/first-start.ts'
 import type { Service } from '../serve/lifecycle.ts'
 import {
   describeStartFailure,
@@ -52,7 +52,7 @@ export async function serve(context: CommandContext, options: ServeOptions): Pro
   const service = await start(context, configuration)
   if (typeof service === 'string') return fail(context, service)
   const status = await startStatus(service)
-  announce(context, service.running, status?.url, user?.value, isPublic)
+  announce(context, service, status?.url, user?.value, isPublic)
   sayReady(context, options.readyFd)
   await signals.untilStopped(() => reload(service), service.log)
   await shutDown(service, status)
@@ -133,7 +133,7 @@ function logBugs(log: Logger): void {
 
 function announce(
   context: CommandContext,
-  running: RunningServer,
+  { running, configuration }: Service,
   statusUrl: string | undefined,
   user: BuiltInUser | undefined,
   isPublic: boolean,
@@ -144,10 +144,16 @@ function announce(
     if (links.length > 0) print(context, `announcing ${protocol} ${name} on ${links.join(', ')}`)
   }
   for (const { name, path } of running.shares()) print(context, `share ${name} ${path}`)
-  const address = running.listeners.find((listener) => listener.protocol === 'smb')?.address
-  if (!user || address === undefined) return
-  const port = Number(address.slice(address.lastIndexOf(':') + 1))
-  for (const line of connectLines(user, port, isPublic)) print(context, line)
+  if (!user) return
+  const [smb, iscsi] = [portOf(running, 'smb'), portOf(running, 'iscsi')]
+  if (smb !== undefined) for (const line of connectLines(user, smb, isPublic)) print(context, line)
+  const secretFile = configuration.targets[0]?.chap?.secretFile
+  if (iscsi !== undefined) print(context, diskLine(iscsi, isPublic, secretFile))
+}
+
+function portOf(running: RunningServer, protocol: 'smb' | 'iscsi'): number | undefined {
+  const address = running.listeners.find((listener) => listener.protocol === protocol)?.address
+  return address === undefined ? undefined : Number(address.slice(address.lastIndexOf(':') + 1))
 }
 
 function sayReady(context: CommandContext, fd: number | undefined): void {

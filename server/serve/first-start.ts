@@ -9,17 +9,18 @@ import { accountKey } from '../accounts/account.ts'
 import { newAccount } from '../accounts/new-account.ts'
 import { adding, changeAccounts, readAccounts } from '../accounts/store.ts'
 import { SystemUsers } from '../accounts/system-users.ts'
-import { BUILT_IN_SHARE } from '../config/built-in.ts'
+import { BUILT_IN_SHARE, BUILT_IN_TARGET, BUILT_IN_USER } from '../config/built-in.ts'
 import type { Configuration } from '../config/types.ts'
 import type { Outcome } from '../outcome.ts'
 import { done } from '../outcome.ts'
 import { replaceFile } from '../state/atomic-file.ts'
 
-export const BUILT_IN_USER = 'poolhouse'
 const PASSWORD_FILE = 'first-password'
 /** Without letters and digits that look alike: 31 of them, 20 places, 99 bits. */
 const PASSWORD_LETTERS = 'abcdefghjkmnpqrstuvwxyz23456789'
 const PASSWORD_LENGTH = 20
+/** Windows takes no longer one. */
+const SECRET_LENGTH = 16
 const STANDARD_PORT = 445
 
 export interface BuiltInUser {
@@ -35,6 +36,7 @@ export async function prepareBuiltIn(
   const { stateDir } = configuration.server
   const path = configuration.shares[0]?.path ?? '.'
   await makeFolder(path, isRoot)
+  for (const { chap } of configuration.targets) if (chap !== undefined) await makeSecret(chap.secretFile)
   const accounts = readAccounts(stateDir)
   if (!accounts.ok) return accounts
   if (accounts.value.length > 0) {
@@ -43,14 +45,23 @@ export async function prepareBuiltIn(
     const isCurrent = password !== undefined && account?.ntHash.equals(ntHash(password))
     return done({ password: isCurrent ? password : undefined })
   }
-  const password = Array.from({ length: PASSWORD_LENGTH }, () =>
-    PASSWORD_LETTERS.charAt(randomInt(PASSWORD_LETTERS.length)),
-  ).join('')
+  const password = randomLetters(PASSWORD_LENGTH)
   // First the password, then the account: the other way round a crash between leaves a password that nobody knows.
   await replaceFile(join(stateDir, PASSWORD_FILE), `${password}\n`)
   const account = newAccount(BUILT_IN_USER, password, isRoot ? await ownerOf(path) : undefined)
   const added = await changeAccounts(stateDir, adding(account))
   return added.ok ? done({ password }) : added
+}
+
+function randomLetters(length: number): string {
+  const letter = (): string => PASSWORD_LETTERS.charAt(randomInt(PASSWORD_LETTERS.length))
+  return Array.from({ length }, letter).join('')
+}
+
+/** Readable for its owner alone; one that is there stays. */
+async function makeSecret(file: string): Promise<void> {
+  const known = await stat(file).catch(() => undefined)
+  if (known === undefined) await replaceFile(file, `${randomLetters(SECRET_LENGTH)}\n`)
 }
 
 /** Under sudo the folder belongs to who called it, so that they can use it without root as well. */
@@ -74,6 +85,13 @@ async function storedPassword(stateDirectory: string): Promise<string | undefine
   } catch {
     return undefined
   }
+}
+
+/** Says how to get at the disk. @param secretFile of CHAP; undefined: it is for this machine alone, and needs none */
+export function diskLine(port: number, isPublic: boolean, secretFile: string | undefined): string {
+  const host = isPublic ? hostname() : '127.0.0.1'
+  const chap = secretFile === undefined ? '' : `, CHAP user ${BUILT_IN_USER}, secret in ${secretFile}`
+  return `  iSCSI    ${host}:${port}, target ${BUILT_IN_TARGET}, LUN 0${chap}`
 }
 
 /** Says how to connect, line by line. @param port of the SMB listener */

@@ -10,7 +10,7 @@ import t from 'tap'
 import { readAccounts } from '../../server/accounts/store.ts'
 import { SystemUsers } from '../../server/accounts/system-users.ts'
 import { loadConfiguration } from '../../server/config/load.ts'
-import { connectLines, prepareBuiltIn } from '../../server/serve/first-start.ts'
+import { connectLines, diskLine, prepareBuiltIn } from '../../server/serve/first-start.ts'
 import { prepareStateDirectory } from '../../server/state/directory.ts'
 import type { StatusReport } from '../../server/status/report.ts'
 import { collect, runChild, runInProcess, startCommand } from './command.ts'
@@ -169,6 +169,22 @@ t.test('the first start as root: the account acts as the owner of the folder', a
   const accounts = readAccounts(outcome.configuration.server.stateDir)
   const expected = users.user('poolhouse') ? undefined : users.nameOf(statSync(join(cwd, 'data')).uid)
   t.equal(accounts.ok && accounts.value[0]?.unixUser, expected)
+  const open = await loadConfiguration({ directory: cwd, systemFile: join(cwd, 'none'), isPublic: true })
+  if (!open.ok) return t.fail('the public configuration is valid')
+  const secretFile = join(cwd, '.poolhouse', 'first-chap-secret')
+  const secrets: string[] = []
+  for (let start = 0; start < 2; start++) {
+    t.match(await prepareBuiltIn(open.configuration, true), { ok: true })
+    secrets.push(readFileSync(secretFile, 'utf8'))
+  }
+  t.match(secrets[0], /^[a-z2-9]{16}\n$/)
+  t.equal(secrets[1], secrets[0], 'the same at the next start')
+  t.equal(statSync(secretFile).mode & 0o777, 0o600)
+  t.match(diskLine(3260, true, secretFile), `LUN 0, CHAP user poolhouse, secret in ${secretFile}`)
+  t.equal(
+    diskLine(3260, false, undefined),
+    '  iSCSI    127.0.0.1:3260, target iqn.2026-11.org.poolhouse:disk0, LUN 0',
+  )
   t.strictSame(connectLines({ password: 'pw' }, 445, false).slice(1), [
     "  Linux    smbclient //127.0.0.1/backup -p 445 -U 'poolhouse%pw'",
     '  macOS    Finder, Go > Connect to Server: smb://poolhouse@127.0.0.1/backup',

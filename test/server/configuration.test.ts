@@ -270,6 +270,10 @@ t.test('where the configuration comes from', async (t) => {
     source: undefined,
     server: { stateDir: join(directory, '.poolhouse') },
     smb: { listen: [{ host: '127.0.0.1', port: 4450 }] },
+    iscsi: { listen: [{ host: '127.0.0.1', port: 3260 }] },
+    targets: [
+      { chap: undefined, lun: [{ path: join(directory, 'data', '.disk0.img'), size: 10 * 2 ** 30 }] },
+    ],
     shares: [{ name: 'backup', path: join(directory, 'data'), timeMachine: true }],
   })
   const open = await loadConfiguration({ directory, systemFile, isPublic: true })
@@ -281,6 +285,8 @@ t.test('where the configuration comes from', async (t) => {
           { host: '::', port: 445 },
         ],
       },
+      iscsi: { listen: [{ port: 3260 }, { port: 3260 }] },
+      targets: [{ chap: { secretFile: join(directory, '.poolhouse', 'first-chap-secret') } }],
     },
   })
   writeFileSync(systemFile, '[server]\nname = "system"')
