@@ -57,6 +57,9 @@ function assemble(file: z.output<typeof fileSchema>, input: ConfigurationText): 
       name: sections.server.name ?? hostName(),
       stateDir: absolute(sections.server.stateDir),
     },
+    replicate: sections.replicate.map((one) =>
+      one.sshKey === undefined ? one : { ...one, sshKey: absolute(one.sshKey) },
+    ),
     shares: share.map((one) => (one.path === undefined ? one : { ...one, path: absolute(one.path) })),
     targets: target.map((one) => ({
       ...one,

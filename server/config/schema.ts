@@ -12,6 +12,7 @@ import {
   listenAddress,
   mode,
   path,
+  replicationPlace,
   show,
   size,
   sizeOrZero,
@@ -23,6 +24,7 @@ const STALE_DAYS_MAXIMUM = 3650
 const SNAPSHOT_HOURS_MAXIMUM = 24 * 366
 const SNAPSHOTS_MAXIMUM = 100_000
 const CONNECTIONS_MAXIMUM = 65_536
+const PORT_MAXIMUM = 65_535
 const LUN_MAXIMUM = 255
 const PHYSICAL_BLOCK_MAXIMUM = 1_048_576
 /** RFC 7143 6.1: an iSCSI name is at most 223 bytes. */
@@ -32,6 +34,8 @@ const ISCSI_NAME_FORMS = 'use an iSCSI name in lower case, such as "iqn.2026-11.
 /** Characters that Windows refuses in a share's name (MS-SRVS 3.1.4.7), and control characters. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
 const SHARE_NAME = /^[^\x00-\x1f"/\\[\]:|<>+=;,*?]{1,80}$/
+
+const DATASET_NAME = /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/
 
 const tableError = (name: string) => ({
   error: (issue: { input?: unknown; code?: string }) =>
@@ -133,21 +137,41 @@ export const discoverySchema = z.strictObject(
 
 const snapshots = (kept: number) => count(0, SNAPSHOTS_MAXIMUM).default(kept)
 
+const retention = () => ({
+  /** Hours in which all are kept. */
+  keep_all: snapshots(24),
+  /** Then the last one of each of so many hours, days, weeks, months and years, counted from now. */
+  hourly: snapshots(48),
+  daily: snapshots(14),
+  weekly: snapshots(8),
+  monthly: snapshots(6),
+  yearly: snapshots(2),
+  /** Never more than this, in all. */
+  maximum: count(1, SNAPSHOTS_MAXIMUM).optional(),
+})
+
 /** Which of our snapshots are kept, of each dataset. */
-export const snapshotsSchema = z.strictObject(
+export const snapshotsSchema = z.strictObject(retention(), tableError('snapshots'))
+
+/** Where a share's dataset, or another, is replicated to. */
+export const replicateSchema = z.strictObject(
   {
-    /** Hours in which all are kept. */
-    keep_all: snapshots(24),
-    /** Then the last one of each of so many hours, days, weeks, months and years, counted from now. */
-    hourly: snapshots(48),
-    daily: snapshots(14),
-    weekly: snapshots(8),
-    monthly: snapshots(6),
-    yearly: snapshots(2),
-    /** Never more than this, in all. */
-    maximum: count(1, SNAPSHOTS_MAXIMUM).optional(),
+    share: text('use the name of a share with "dataset"', SHARE_NAME).optional(),
+    dataset: text('use the name of a ZFS dataset, such as "tank/data"', DATASET_NAME).optional(),
+    to: replicationPlace(),
+    /** Private key for ssh. Default: ssh's own choice. */
+    ssh_key: path().optional(),
+    ssh_port: count(1, PORT_MAXIMUM).optional(),
+    /** What is started as ssh. */
+    ssh_command: path().default('ssh'),
+    /** After each snapshot of a completed backup. */
+    after_backup: flag().default(true),
+    /** So often, in hours; 0: never. */
+    every: count(0, SNAPSHOT_HOURS_MAXIMUM).default(0),
+    /** Which of our snapshots the target keeps; absent: all. */
+    keep: z.strictObject(retention(), tableError('replicate.keep')).optional(),
   },
-  tableError('snapshots'),
+  tablesError('replicate'),
 )
 
 export const statusSchema = z.strictObject(
@@ -163,10 +187,7 @@ export const shareSchema = z.strictObject(
     name: text('use 1 to 80 characters without "/\\[]:|<>+=;,*?', SHARE_NAME),
     comment: anyText(256).default(''),
     path: path().optional(),
-    dataset: text(
-      'use the name of a ZFS dataset, such as "tank/data"',
-      /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/,
-    ).optional(),
+    dataset: text('use the name of a ZFS dataset, such as "tank/data"', DATASET_NAME).optional(),
     protocols: list(choice('smb', 'afp')).default(['smb']),
     time_machine: flag().default(false),
     max_size: size().optional(),
@@ -230,10 +251,7 @@ const lunSchema = z.strictObject(
   {
     id: count(0, LUN_MAXIMUM),
     path: path().optional(),
-    zvol: text(
-      'use the name of a ZFS volume, such as "tank/vols/mac0"',
-      /^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$/,
-    ).optional(),
+    zvol: text('use the name of a ZFS volume, such as "tank/vols/mac0"', DATASET_NAME).optional(),
     extents: z.array(extentSchema, { error: 'use an array of { path, start, length }' }).optional(),
     /** Bytes; a missing file at `path` is made this long. */
     size: size().optional(),
@@ -288,6 +306,7 @@ export const fileSchema = z.strictObject({
   discovery: discoverySchema.prefault({}),
   snapshots: snapshotsSchema.prefault({}),
   status: statusSchema.prefault({}),
+  replicate: z.array(replicateSchema, tablesError('replicate')).default([]),
   share: z.array(shareSchema, tablesError('share')).default([]),
   target: z.array(targetSchema, tablesError('target')).default([]),
 })

@@ -2,6 +2,7 @@
 
 import { relative, resolve } from 'node:path'
 import type { KeyPath } from './locate.ts'
+import { PLAIN_DATASET } from './places.ts'
 
 export interface Finding {
   readonly path: KeyPath
@@ -29,6 +30,9 @@ export function checkSemantics(data: unknown, baseDirectory: string): Finding[] 
     ...checkDuplicates(shares, 'share', 'name'),
     ...shares.flatMap((share, index) => checkShare(share, ['share', index])),
     ...checkStateDirectory(root, shares, baseDirectory),
+    ...asTables(root['replicate']).flatMap((one, index) =>
+      checkReplication(one, shares, ['replicate', index]),
+    ),
     ...checkDuplicates(targets, 'target', 'name'),
     ...targets.flatMap((target, index) => checkTarget(target, ['target', index])),
   ]
@@ -88,6 +92,35 @@ function checkShare(share: Table, path: KeyPath): Finding[] {
     })
   }
   return findings
+}
+
+function checkReplication(table: Table, shares: readonly Table[], path: KeyPath): Finding[] {
+  const findings = exactlyOne(table, path, ['share', 'dataset'], 'what is replicated')
+  const { share: name, dataset, to } = table
+  const share = shares.find((each) => typeof name === 'string' && sameName(each['name'], name))
+  if (typeof name === 'string' && share?.['dataset'] === undefined) {
+    const fault = share === undefined ? `there is no share "${name}"` : `share "${name}" is a folder`
+    findings.push({
+      path: [...path, 'share'],
+      message: `${fault}; use the name of a share with "dataset", or set dataset here`,
+    })
+  }
+  const source = dataset ?? share?.['dataset']
+  if (typeof source === 'string' && !PLAIN_DATASET.test(source)) {
+    const key = dataset === undefined ? 'share' : 'dataset'
+    findings.push({
+      path: [...path, key],
+      message: `"${source}" has a space in its name and cannot be replicated; rename it: zfs rename`,
+    })
+  }
+  if (source !== undefined && source === to) {
+    findings.push({ path: [...path, 'to'], message: `"${to}" is the source itself; use another dataset` })
+  }
+  return findings
+}
+
+function sameName(one: unknown, other: string): boolean {
+  return typeof one === 'string' && one.toLowerCase() === other.toLowerCase()
 }
 
 function exactlyOne(table: Table, path: KeyPath, keys: readonly string[], purpose: string): Finding[] {

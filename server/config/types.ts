@@ -6,6 +6,7 @@ import type {
   discoverySchema,
   iscsiSchema,
   logSchema,
+  replicateSchema,
   serverSchema,
   shareSchema,
   smbSchema,
@@ -38,6 +39,9 @@ export type StatusConfiguration = CamelKeys<z.output<typeof statusSchema>>
 export type ShareConfiguration = CamelKeys<z.output<typeof shareSchema>>
 export type TargetConfiguration = CamelKeys<z.output<typeof targetSchema>>
 
+/** `share` or `dataset` is set, never both. */
+export type ReplicateConfiguration = CamelKeys<z.output<typeof replicateSchema>>
+
 export interface Configuration {
   /** The file it came from; undefined: the built-in default. */
   readonly source: string | undefined
@@ -49,6 +53,7 @@ export interface Configuration {
   readonly discovery: DiscoveryConfiguration
   readonly snapshots: SnapshotsConfiguration
   readonly status: StatusConfiguration
+  readonly replicate: readonly ReplicateConfiguration[]
   readonly shares: readonly ShareConfiguration[]
   readonly targets: readonly TargetConfiguration[]
 }

@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import { LISTEN_FORMS, parseAddressRange, parseListenAddress, RANGE_FORMS } from './addresses.ts'
+import { PLACE_FORMS, parsePlace } from './places.ts'
 import { parseSize, SIZE_FORMS } from './sizes.ts'
 
 const MODE_MAXIMUM = 0o7777
@@ -71,6 +72,11 @@ export function mode() {
     const bits = Number.parseInt(value, 8)
     return bits <= MODE_MAXIMUM ? bits : undefined
   })
+}
+
+/** A dataset of this machine or another. */
+export function replicationPlace() {
+  return leaf(PLACE_FORMS, parsePlace)
 }
 
 /** An address and port to listen on. */

@@ -8,12 +8,26 @@ const LIMIT_MILLISECONDS = 60_000
 /** A hundred thousand snapshots take less. */
 const LONGEST_OUTPUT_BYTES = 64 << 20
 
+/** A program and its arguments. */
+export type CommandLine = readonly [program: string, ...args: string[]]
+
+/** How a command is started here, so that it runs where it shall: another machine's is ssh's. */
+export type Locate = (program: string, args: readonly string[]) => CommandLine
+
+const here: Locate = (program, args) => [program, ...args]
+
+/** Messages that are read are in the C locale. */
+export function commandEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, LC_ALL: 'C' }
+}
+
 /** @param limit milliseconds after which a command is ended, and no longer waited for */
-export function createCommandRunner(limit = LIMIT_MILLISECONDS): CommandRunner {
-  return (program, args) =>
+export function createCommandRunner(limit = LIMIT_MILLISECONDS, locate = here): CommandRunner {
+  return (command, words) =>
     new Promise<CommandResult>((resolve, reject) => {
-      const options = { maxBuffer: LONGEST_OUTPUT_BYTES, env: { ...process.env, LC_ALL: 'C' } }
-      const child = execFile(program, [...args], options, (error, stdout, stderr) => {
+      const [program, ...args] = locate(command, words)
+      const options = { maxBuffer: LONGEST_OUTPUT_BYTES, env: commandEnvironment() }
+      const child = execFile(program, args, options, (error, stdout, stderr) => {
         clearTimeout(timer)
         if (error === null) resolve({ code: 0, stdout, stderr })
         else if (typeof error.code === 'number') resolve({ code: error.code, stdout, stderr })
@@ -31,7 +45,9 @@ export function createCommandRunner(limit = LIMIT_MILLISECONDS): CommandRunner {
     })
 }
 
-function whyNotStarted(program: string, code: unknown, message: string): string {
+/** @param code what starting it failed with */
+export function whyNotStarted(program: string, code: unknown, message: string): string {
+  if (code === 'ENOENT' && program !== 'zfs' && program !== 'zpool') return `there is no program "${program}"`
   return code === 'ENOENT'
     ? `there is no program "${program}"; install OpenZFS (on Debian: zfsutils-linux)`
     : `${program} cannot be run: ${message}`

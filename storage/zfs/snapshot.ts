@@ -3,7 +3,7 @@
 import { type CommandRunner, parseNumber, parseRows, runZfs } from './command.ts'
 
 /** Marks snapshots that are ours to thin, with why they were made. */
-const REASON_PROPERTY = 'poolhouse:reason'
+export const REASON_PROPERTY = 'poolhouse:reason'
 
 export const SNAPSHOT_REASONS = ['backup', 'schedule', 'manual', 'restore'] as const
 export type SnapshotReason = (typeof SNAPSHOT_REASONS)[number]
