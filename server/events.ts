@@ -1,10 +1,18 @@
 /** What happens in the server that other parts act on: a snapshot, a message, a metric. */
 
+import type { SnapshotReason } from '../storage/zfs/snapshot.ts'
 import type { BackupCompleted } from './backups/bundle.ts'
+
+export interface SnapshotTaken {
+  readonly dataset: string
+  readonly reason: SnapshotReason
+}
 
 export interface ServerEvents {
   /** A Mac's history of completed backups has grown. */
   readonly 'backup completed': BackupCompleted
+  /** By the server itself. */
+  readonly 'snapshot taken': SnapshotTaken
 }
 
 type Listener<Value> = (value: Value) => void
@@ -13,6 +21,7 @@ type Listener<Value> = (value: Value) => void
 export class Events {
   readonly #listeners: { [Name in keyof ServerEvents]: Set<Listener<ServerEvents[Name]>> } = {
     'backup completed': new Set(),
+    'snapshot taken': new Set(),
   }
   readonly #onError: (error: unknown) => void
 

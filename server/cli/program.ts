@@ -8,6 +8,8 @@ import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode } from './context.ts'
 import type { InitOptions } from './init.ts'
 import { init } from './init.ts'
+import type { GrantOptions, PullOptions, PushOptions, ReplicateOptions } from './replicate.ts'
+import { listReplications, pull, push, replicateAll, serveKey, showKey } from './replicate.ts'
 import type { ServeOptions } from './serve.ts'
 import { serve } from './serve.ts'
 import type { SnapshotOptions } from './snapshot.ts'
@@ -58,6 +60,7 @@ function createProgram(context: CommandContext, finish: Finish): Command {
   addUserCommands(program, context, finish)
   addStatusCommands(program, context, finish)
   addSnapshotCommands(program, context, finish)
+  addReplicateCommands(program, context, finish)
   return program
 }
 
@@ -204,4 +207,45 @@ function addSnapshotCommands(program: Command, context: CommandContext, finish: 
     .option('--dry-run', 'only say which')
     .option('--json', 'as JSON')
     .action((share: string, options: SnapshotOptions) => finish(thinSnapshots(context, share, options)))
+}
+
+function addReplicateCommands(program: Command, context: CommandContext, finish: Finish): void {
+  const replicate = program.command('replicate').description('copy datasets to other pools and machines')
+  const command = (usage: string, description: string, isDefault = false) =>
+    replicate.command(usage, { isDefault }).description(description).addOption(configOption())
+  const streaming = (usage: string, description: string, isDefault = false) =>
+    command(usage, description, isDefault)
+      .option('--dry-run', 'only say what would be sent')
+      .option('--json', 'one JSON object a line')
+  const reaching = (usage: string, description: string) =>
+    streaming(usage, description)
+      .option('--ssh-key <file>', 'private key')
+      .option('--ssh-port <n>', 'port')
+      .option('--ssh-command <program>', 'what is started as ssh')
+  streaming('all', 'carry out each [[replicate]] (the default)', true).action((options: ReplicateOptions) =>
+    finish(replicateAll(context, options)),
+  )
+  reaching('push <dataset>', 'send the snapshots that a target lacks; the dataset may be given by its share')
+    .option('--to <place>', 'user@host:tank/backups/box (default: as configured)')
+    .option('--snapshot', 'take a snapshot first')
+    .action((name: string, options: PushOptions) => finish(push(context, name, options)))
+  reaching('pull <dataset>', 'fetch the snapshots that a dataset of this machine lacks')
+    .requiredOption('--from <place>', 'user@host:tank/home/anna')
+    .action((name: string, options: PullOptions) => finish(pull(context, name, options)))
+  command('list', 'show how far each target is')
+    .option('--json', 'as JSON')
+    .action((options: ReplicateOptions) => finish(listReplications(context, options)))
+  const granting = (usage: string, description: string) =>
+    replicate
+      .command(usage)
+      .description(description)
+      .requiredOption('--root <dataset>', 'the key reaches only datasets below it')
+      .option('--thin', 'it may destroy our snapshots there: for keep')
+      .option('--send', 'it may fetch from there: for pull')
+  granting('key <file>', 'print the line of authorized_keys for a public key').action(
+    (file: string, options: GrantOptions) => finish(showKey(context, file, options)),
+  )
+  granting('serve', 'carry out one command that came over ssh (for authorized_keys)').action(
+    (options: GrantOptions) => finish(serveKey(context, options)),
+  )
 }

@@ -22,6 +22,7 @@ import {
 import type { RunningServer } from '../serve/running-server.ts'
 import { lockStateDirectory, prepareStateDirectory } from '../state/directory.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
+import { ShareReplications } from '../zfs/share-replication.ts'
 import { ShareSnapshots } from '../zfs/share-snapshots.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, fail, print, readConfiguration } from './context.ts'
@@ -96,7 +97,8 @@ async function start(context: CommandContext, written: Configuration): Promise<S
   try {
     const running = await context.startServer({ configuration, accounts, systemUsers, isRoot, log })
     const snapshots = new ShareSnapshots(configuration, running.events, { run: zfs, log, now: Date.now })
-    return { running, accounts, systemUsers, log, configuration, zfs, snapshots }
+    const replications = new ShareReplications(configuration, running.events, { log })
+    return { running, accounts, systemUsers, log, configuration, zfs, snapshots, replications }
   } catch (error) {
     log.debug({ err: error }, 'start failed')
     return describeStartFailure(error)

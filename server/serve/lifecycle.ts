@@ -13,6 +13,7 @@ import type { Logger } from '../logging/logger.ts'
 import type { StatusListener } from '../status/listener.ts'
 import { openStatusListener } from '../status/listener.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
+import type { ShareReplications } from '../zfs/share-replication.ts'
 import type { ShareSnapshots } from '../zfs/share-snapshots.ts'
 import { notBuilt } from './not-built.ts'
 import type { RunningServer } from './running-server.ts'
@@ -20,7 +21,7 @@ import type { RunningServer } from './running-server.ts'
 /** After this, connections are cut: a supervisor kills what takes longer than it allows. */
 const DRAIN_MILLISECONDS = 10_000
 /** What a reload takes over; the rest needs a restart. */
-const RELOADED_SECTIONS = ['source', 'shares', 'snapshots', 'targets']
+const RELOADED_SECTIONS = ['source', 'shares', 'snapshots', 'replicate', 'targets']
 
 export interface Service {
   readonly running: RunningServer
@@ -31,6 +32,7 @@ export interface Service {
   readonly configuration: Configuration
   readonly zfs: CommandRunner
   readonly snapshots: ShareSnapshots
+  readonly replications: ShareReplications
 }
 
 /** The configuration with the mount points of its datasets; those that cannot be served are told in the log. */
@@ -90,6 +92,7 @@ export async function reload(service: Service): Promise<void> {
     return log.error({ err: error }, `not reloaded: ${(error as Error).message}`)
   }
   service.snapshots.follow(configuration)
+  service.replications.follow(configuration)
   warnNotBuilt(configuration, log)
   for (const section of changedSections(started, configuration)) {
     log.warn(`[${section}] has changed; that takes effect at the next start`)
@@ -114,9 +117,12 @@ function changedSections(before: Configuration, after: Configuration): string[] 
 
 /** Says goodbye, lets requests under way finish, and returns after a bounded time. */
 export async function shutDown(service: Service, status: StatusListener | undefined): Promise<void> {
-  const closing = Promise.all([service.running.close(), status?.close(), service.snapshots.close()]).then(
-    () => true,
-  )
+  const closing = Promise.all([
+    service.running.close(),
+    status?.close(),
+    service.snapshots.close(),
+    service.replications.close(),
+  ]).then(() => true)
   const deadline = new AbortController()
   const inTime = await Promise.race([closing, sleep(DRAIN_MILLISECONDS, false, { signal: deadline.signal })])
   deadline.abort()

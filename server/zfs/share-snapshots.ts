@@ -57,6 +57,7 @@ interface Surroundings {
 /** Of a running server: one command after the other for each dataset, none of which delays file service. */
 export class ShareSnapshots {
   readonly #surroundings: Surroundings
+  readonly #events: Events
   #configuration: Configuration
   readonly #queues = new Map<string, Promise<void>>()
   readonly #timer: NodeJS.Timeout
@@ -65,6 +66,7 @@ export class ShareSnapshots {
   constructor(configuration: Configuration, events: Events, surroundings: Surroundings) {
     this.#configuration = configuration
     this.#surroundings = surroundings
+    this.#events = events
     this.#stopListening = events.on('backup completed', ({ share, mac }) => this.#afterBackup(share, mac))
     this.#timer = setInterval(() => this.#bySchedule(), LOOK_MILLISECONDS).unref()
   }
@@ -107,6 +109,7 @@ export class ShareSnapshots {
     const { run, log, now } = this.#surroundings
     const { name } = await takeSnapshot(run, dataset, { reason, about, now: now() })
     log.info({ dataset, snapshot: name, reason }, 'snapshot taken')
+    this.#events.emit('snapshot taken', { dataset, reason })
     const gone = await thinDataset(run, dataset, policyOf(this.#configuration.snapshots), now())
     if (gone.length > 0) log.info({ dataset, snapshots: gone.map((each) => each.name) }, 'snapshots thinned')
   }
