@@ -7,7 +7,7 @@ import type { Report } from './report.ts'
 import { against } from './server.ts'
 import type { Suite } from './suite.ts'
 
-const labSeconds = 900
+const labSeconds = 1200
 
 export const zfsSuite: Suite = {
   name: 'zfs',

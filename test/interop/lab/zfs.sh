@@ -154,5 +154,6 @@ zfs mount tank/files
 kill -HUP "$(cat /tmp/server.pid)"
 check "mounted again, it is served after a reload" within 60 smbclient -p $PORT -U "mac%$PASSWORD" //127.0.0.1/files -c ls
 check "the server stops again" stop_server
+. /script/zfs/replicate.sh
 [ $LAB_FAIL = 0 ] || tail -n 30 /tmp/server.log
 finish
