@@ -28,8 +28,10 @@ export interface Side {
 const ALIVE_SECONDS = 15
 const CONNECT_SECONDS = 20
 
-/** @param limit milliseconds that a short command may take */
-export function createSide(place: Place, ssh: SshOptions, limit?: number): Side {
+/** Milliseconds: to connect, and for the other side to see that its own command gives no answer. */
+const REMOTE_LIMIT_MILLISECONDS = 180_000
+
+export function createSide(place: Place, ssh: SshOptions): Side {
   const { host, dataset } = place
   const locate: Locate =
     host === undefined ? (program, args) => [program, ...args] : (...words) => overSsh(host, ssh, ...words)
@@ -37,7 +39,10 @@ export function createSide(place: Place, ssh: SshOptions, limit?: number): Side 
     dataset,
     where: host === undefined ? dataset : `${host}:${dataset}`,
     isRemote: host !== undefined,
-    run: host === undefined ? createCommandRunner(limit) : saying(host, createCommandRunner(limit, locate)),
+    run:
+      host === undefined
+        ? createCommandRunner()
+        : saying(host, createCommandRunner(REMOTE_LIMIT_MILLISECONDS, locate)),
     start: (args, stdio) => {
       const [program, ...words] = locate('zfs', args)
       return spawn(program, words, { stdio, env: commandEnvironment() })
@@ -48,8 +53,9 @@ export function createSide(place: Place, ssh: SshOptions, limit?: number): Side 
 /** Messages of another machine say so. */
 function saying(host: string, run: CommandRunner): CommandRunner {
   return async (program, args) => {
-    const result = await run(program, args)
-    return { ...result, stderr: `at ${host}: ${result.stderr}` }
+    const { code, stdout, stderr } = await run(program, args)
+    const said = code === undefined ? 'no answer; can it be reached, and is its pool suspended?' : stderr
+    return { code: code ?? 1, stdout, stderr: `at ${host}: ${said}` }
   }
 }
 

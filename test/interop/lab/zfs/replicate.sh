@@ -31,8 +31,9 @@ cat >$R/ssh <<C
 while [ "\$1" != -- ]; do shift; done
 shift 2
 export SSH_ORIGINAL_COMMAND="\$*"
-serve() { setpriv --reuid backup --regid backup --clear-groups $POOLHOUSE replicate serve --root dst/backups \$(cat $R/grants); }
-echo "\$*" >>$R/commands
+# Without a restricted key: a shell.
+[ -s $R/server ] || exec setpriv --reuid backup --regid backup --clear-groups sh -c "\$*"
+serve() { setpriv --reuid backup --regid backup --clear-groups \$(cat $R/server); }
 if [[ "\$*" = *receive\ -s* && -e $R/cut ]]; then
     head -c "\$(cat $R/cut)" | serve
     rm $R/cut
@@ -42,7 +43,7 @@ fi
 serve
 C
 chmod 755 $R $R/ssh
-echo --thin >$R/grants
+echo "$POOLHOUSE replicate serve --root dst/backups --thin" >$R/server
 replicate() { "$POOLHOUSE" replicate "$@" --config $R/p.toml; }
 holds_of() { zfs list -H -t snapshot -o name "$1" | xargs zfs holds -H | grep -F 'poolhouse:backup@box:dst/backups/data' | cut -f1; }
 last_of() { zfs list -H -t snapshot -s createtxg -o name "$1" | tail -n 1; }
@@ -130,7 +131,8 @@ check "sends nothing unless it may" says "needs --send" key zfs send -w dst/back
 check "reaches nothing outside" says "below .*dst/backups.* alone" key zfs receive -s -u src/data
 check "what others made stays" sh -c "zfs snapshot dst/backups/data@others; ! SSH_ORIGINAL_COMMAND='zfs destroy dst/backups/data@others' $POOLHOUSE replicate serve --root dst/backups --thin; zfs list dst/backups/data@others && zfs destroy dst/backups/data@others"
 
-echo "--- encrypted, and back"
+echo "--- encrypted, and back, to an account without a restricted key"
+: >$R/server
 echo password >$R/key
 zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file://$R/key src/secret
 head -c 10M /dev/urandom >/src/secret/file
@@ -139,7 +141,6 @@ check "it is sent as it is" replicate push src/secret --to box:dst/backups/secre
 check "the target has no key" is "$(property keystatus dst/backups/secret)" unavailable
 echo more >/src/secret/more
 check "also what is new, with a snapshot for it" replicate push src/secret --snapshot --to box:dst/backups/secret --ssh-command $R/ssh
-echo --send >$R/grants
 zfs allow -u backup send,hold,release,bookmark,destroy dst/backups
 check "it is fetched back" replicate pull src/again --from box:dst/backups/secret --ssh-command $R/ssh
 check "and can be read with the key" sh -c "zfs load-key -L file://$R/key src/again && zfs mount src/again && cmp /src/secret/file /src/again/file && cmp /src/secret/more /src/again/more"
