@@ -20,6 +20,7 @@ export interface Transfer {
 
 /** What is kept of a program's messages. */
 const LONGEST_MESSAGE = 4096
+const STOPPED = 'stopped'
 /** For programs to end that were told to. */
 const GRACE_MILLISECONDS = 10_000
 /** ssh's own exit code: the other side's never is. */
@@ -33,6 +34,7 @@ export class TransferError extends Error {
 /** Ends when both programs have. @throws TransferError */
 export async function transfer(work: Transfer): Promise<void> {
   const { from, to, stallLimit, signal } = work
+  if (signal?.aborted) throw new TransferError(STOPPED)
   const sender = from.start(['send', ...work.sendArguments], ['ignore', 'pipe', 'pipe'])
   const receiver = to.start(['receive', '-s', '-u', to.dataset], ['pipe', 'ignore', 'pipe'])
   const ends = [watch(sender, 'send', from), watch(receiver, 'receive', to)] as const
@@ -63,7 +65,7 @@ export async function transfer(work: Transfer): Promise<void> {
       callback(null, chunk)
     },
   })
-  const cancel = (): void => stop('stopped')
+  const cancel = (): void => stop(STOPPED)
   signal?.addEventListener('abort', cancel)
   try {
     await flow(sender, counter, receiver)
@@ -85,6 +87,7 @@ async function flow(sender: ChildProcess, counter: Transform, receiver: ChildPro
   await pipeline(sender.stdout, counter, receiver.stdin).catch(() => {
     receiver.stdin?.destroy()
     sender.stdout?.destroy()
+    sender.kill('SIGTERM')
   })
 }
 
