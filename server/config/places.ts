@@ -20,5 +20,7 @@ const PLACE =
 export function parsePlace(text: unknown): Place | undefined {
   const [, host, dataset = ''] = typeof text === 'string' ? (PLACE.exec(text) ?? []) : []
   if (typeof text !== 'string' || !PLAIN_DATASET.test(dataset)) return undefined
+  // What ends at the colon would be a host: a pool of that name has to be reached as one of another machine.
+  if (host === undefined && /^[^/]*:/.test(dataset)) return undefined
   return { text, host: host?.replaceAll(/[[\]]/g, ''), dataset }
 }
