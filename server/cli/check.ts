@@ -1,6 +1,8 @@
 /** `poolhouse check`: what would go wrong, before it does. One line per finding. */
 
+import { userInfo } from 'node:os'
 import type { Identity } from '../../storage/file-system.ts'
+import type { Delegate } from '../../storage/zfs/delegation.ts'
 import type { Account } from '../accounts/account.ts'
 import { accountKey } from '../accounts/account.ts'
 import type { ForcedIdentity } from '../accounts/identity.ts'
@@ -20,6 +22,7 @@ import { limitFindings } from '../probe/limits.ts'
 import { probeLun, probeNumbers } from '../probe/lun-probe.ts'
 import { describeFault, probeAs, probeFolder } from '../probe/share-probe.ts'
 import { backupSpaceFault, macConsequence, timeMachineFaults } from '../probe/time-machine.ts'
+import { missingRights } from '../probe/zfs-rights.ts'
 import { notBuilt, servedShares } from '../serve/not-built.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
@@ -78,8 +81,12 @@ export async function examine(
   const users = new SystemUsers()
   const names = referencedNames(configuration.shares, accounts)
   await users.prepare(names.users, names.groups)
-  if (!isRoot)
+  if (!isRoot) {
     findings.push({ severity: 'note', message: 'not run as root: all clients act as the current user' })
+    for (const message of await missingRights(configuration, currentDelegate(users), zfs)) {
+      findings.push({ severity: 'warning', message })
+    }
+  }
   if (configuration.shares.length === 0 && configuration.targets.length === 0) {
     findings.push({ severity: 'warning', message: 'there is no [[share]]; nothing is served' })
   }
@@ -111,6 +118,13 @@ export async function examine(
     }
   }
   return findings
+}
+
+/** This process, as zfs-allow(8) names it. */
+function currentDelegate(users: SystemUsers): Delegate {
+  const { username } = userInfo()
+  const groups = process.getgroups?.() ?? []
+  return { user: username, groups: groups.flatMap((gid) => users.groupNameOf(gid) ?? []) }
 }
 
 type ServedShare = ShareConfiguration & { readonly path: string }

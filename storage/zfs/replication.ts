@@ -206,9 +206,18 @@ export function sendArguments(
 
 /** What a user without root needs on a dataset (zfs-allow(8)), and why not more: nobody mounts what is received. */
 export const SOURCE_PERMISSIONS = ['send', 'hold', 'release', 'bookmark', 'snapshot', 'destroy', 'mount']
-export const TARGET_PERMISSIONS = ['receive', 'create', 'mount', 'hold', 'release', 'readonly']
+const TARGET_PERMISSIONS = ['receive', 'create', 'mount', 'hold', 'release', 'readonly']
 /** With `keep`: marks what was made by us, and destroys it. */
-export const RETENTION_PERMISSIONS = ['destroy', 'userprop']
+const RETENTION_PERMISSIONS = ['destroy', 'userprop']
+
+export function targetPermissions(hasRetention: boolean): string[] {
+  return [...TARGET_PERMISSIONS, ...(hasRetention ? RETENTION_PERMISSIONS : [])]
+}
+
+/** The dataset that another one lies in, or a pool itself: what is received is made there. */
+export function datasetAbove(dataset: string): string {
+  return dataset.includes('/') ? dataset.slice(0, dataset.lastIndexOf('/')) : dataset
+}
 
 export interface ReplicationPermissions {
   /** For both sides, the commands that root gives once. */
@@ -223,10 +232,9 @@ export function permissionsNeeded(
   user: { readonly source: string; readonly target: string },
   hasRetention: boolean,
 ): ReplicationPermissions {
-  const above = target.includes('/') ? target.slice(0, target.lastIndexOf('/')) : target
-  const received = [...TARGET_PERMISSIONS, ...(hasRetention ? RETENTION_PERMISSIONS : [])]
+  const received = targetPermissions(hasRetention)
   return {
     source: `zfs allow -u ${user.source} ${SOURCE_PERMISSIONS.join(',')} ${source}`,
-    target: `zfs allow -u ${user.target} ${received.join(',')} ${above}`,
+    target: `zfs allow -u ${user.target} ${received.join(',')} ${datasetAbove(target)}`,
   }
 }
