@@ -4,12 +4,14 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { packageVersion } from '../version.ts'
 import type { CheckOptions } from './check.ts'
 import { check } from './check.ts'
+import { type CloneOptions, cloneOne } from './clone.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode } from './context.ts'
 import type { InitOptions } from './init.ts'
 import { init } from './init.ts'
 import type { GrantOptions, PullOptions, PushOptions, ReplicateOptions } from './replicate.ts'
 import { listReplications, pull, push, replicateAll, serveKey, showKey } from './replicate.ts'
+import { type RestoreOptions, restore } from './restore.ts'
 import type { ServeOptions } from './serve.ts'
 import { serve } from './serve.ts'
 import type { SnapshotOptions } from './snapshot.ts'
@@ -61,6 +63,7 @@ function createProgram(context: CommandContext, finish: Finish): Command {
   addStatusCommands(program, context, finish)
   addSnapshotCommands(program, context, finish)
   addReplicateCommands(program, context, finish)
+  addRestore(program, context, finish)
   return program
 }
 
@@ -207,6 +210,34 @@ function addSnapshotCommands(program: Command, context: CommandContext, finish: 
     .option('--dry-run', 'only say which')
     .option('--json', 'as JSON')
     .action((share: string, options: SnapshotOptions) => finish(thinSnapshots(context, share, options)))
+  command('clone <share> <name>', 'make a read-only copy that takes no room, to be served beside it')
+    .requiredOption('--as <name>', 'name of the share for it, and of its dataset')
+    .option('--lun <id>', 'of a LUN on a zvol; <share> is its target', lunId)
+    .option('--json', 'as JSON')
+    .action((share: string, name: string, options: CloneOptions) =>
+      finish(cloneOne(context, share, name, options)),
+    )
+}
+
+function lunId(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError('It is not the id of a LUN.')
+  return Number(text)
+}
+
+function addRestore(program: Command, context: CommandContext, finish: Finish): void {
+  program
+    .command('restore <share>')
+    .description('bring back what a share held at a snapshot')
+    .addOption(configOption())
+    .requiredOption('--snapshot <name>', 'its name, its time as "snapshot list" shows it, or "latest"')
+    .option('--to <path>', 'copy it into a new or empty folder')
+    .option('--path <path>', 'with --to: only this folder, bundle or file of the share')
+    .option('--rollback', 'put the share itself back; its present dataset is kept under another name')
+    .option('--force', 'with --rollback: disconnect clients that have files open')
+    .option('--dry-run', 'only say what would be done')
+    .option('--yes', 'ask nothing')
+    .option('--json', 'as JSON; asks nothing')
+    .action((share: string, options: RestoreOptions) => finish(restore(context, share, options)))
 }
 
 function addReplicateCommands(program: Command, context: CommandContext, finish: Finish): void {

@@ -20,6 +20,7 @@ import {
   warnNotBuilt,
 } from '../serve/lifecycle.ts'
 import type { RunningServer } from '../serve/running-server.ts'
+import { SharePauses } from '../serve/share-pauses.ts'
 import { lockStateDirectory, prepareStateDirectory } from '../state/directory.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import { ShareReplications } from '../zfs/share-replication.ts'
@@ -98,7 +99,8 @@ async function start(context: CommandContext, written: Configuration): Promise<S
     const running = await context.startServer({ configuration, accounts, systemUsers, isRoot, log })
     const snapshots = new ShareSnapshots(configuration, running.events, { run: zfs, log, now: Date.now })
     const replications = new ShareReplications(configuration, running.events, { log })
-    return { running, accounts, systemUsers, log, configuration, zfs, snapshots, replications }
+    const pauses = new SharePauses()
+    return { running, accounts, systemUsers, log, configuration, zfs, snapshots, replications, pauses }
   } catch (error) {
     log.debug({ err: error }, 'start failed')
     return describeStartFailure(error)
@@ -184,8 +186,8 @@ function listenForSignals() {
   process.on('SIGHUP', () => onReload())
   return {
     /** One reload after the other; resolves at SIGTERM or SIGINT. */
-    async untilStopped(run: () => Promise<void>, log: Logger): Promise<void> {
-      let last = Promise.resolve()
+    async untilStopped(run: () => Promise<unknown>, log: Logger): Promise<void> {
+      let last: Promise<unknown> = Promise.resolve()
       onReload = () => {
         last = last.then(run).catch((error: unknown) => log.error({ err: error }, 'bug: reload failed'))
       }

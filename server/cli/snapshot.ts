@@ -11,7 +11,7 @@ import {
 } from '../../storage/zfs/snapshot.ts'
 import { thin } from '../../storage/zfs/thinning.ts'
 import { formatSize } from '../config/sizes.ts'
-import type { Configuration } from '../config/types.ts'
+import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import { done, failed, type Outcome } from '../outcome.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import { policyOf, takeSnapshot, thinDataset } from '../zfs/share-snapshots.ts'
@@ -134,14 +134,18 @@ async function withDataset(
   }
 }
 
-function datasetOf(configuration: Configuration, name: string): Outcome<string> {
+export function findShare(configuration: Configuration, name: string): Outcome<ShareConfiguration> {
   const share = configuration.shares.find((each) => each.name.toLowerCase() === name.toLowerCase())
-  if (share === undefined) {
-    const names = configuration.shares.map((each) => each.name).join(', ')
-    return failed(`there is no share "${name}"; there are: ${names}`)
-  }
-  if (share.dataset !== undefined) return done(share.dataset)
-  return failed(`share "${share.name}" is a folder; only a share with "dataset" has snapshots`)
+  if (share !== undefined) return done(share)
+  const names = configuration.shares.map((each) => each.name).join(', ')
+  return failed(`there is no share "${name}"; there are: ${names}`)
+}
+
+export function datasetOf(configuration: Configuration, name: string): Outcome<string> {
+  const share = findShare(configuration, name)
+  if (!share.ok) return share
+  if (share.value.dataset !== undefined) return done(share.value.dataset)
+  return failed(`share "${share.value.name}" is a folder; only a share with "dataset" has snapshots`)
 }
 
 function json(dataset: string, snapshots: readonly Snapshot[]): string {

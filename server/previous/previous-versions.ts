@@ -112,18 +112,32 @@ export class ServedPreviousVersions {
     return source
   }
 
-  #makeSource({ dataset, snapshotFolder = '', snapshotFormat }: VersionedShare, path: string): Source {
+  #makeSource(share: VersionedShare, path: string): Source {
+    const { dataset, snapshotFolder = '' } = share
     const { run, clock, log } = this.#options
     if (dataset !== undefined) {
       const read = () => listSnapshotMoments(run, dataset)
       return { root: join(path, ZFS_SNAPSHOTS), folder: '', list: new SnapshotList(read, clock, log) }
     }
-    const momentOf = nameParser(snapshotFormat)
-    const read = () => foldersIn(join(isAbsolute(snapshotFolder) ? '/' : path, snapshotFolder), momentOf)
+    const read = () => listSnapshotFolders(share)
     const list = new SnapshotList(read, clock, log)
     return isAbsolute(snapshotFolder)
       ? { root: snapshotFolder, folder: '', list }
       : { root: path, folder: snapshotFolder, list }
+  }
+
+  /** Forgets those of folders that are no longer served. Nobody uses any of them. */
+  async release(folders: readonly string[]): Promise<void> {
+    for (const [key, source] of [...this.#sources]) {
+      const [path] = JSON.parse(key) as readonly string[]
+      if (path === undefined || !folders.includes(path)) continue
+      source.list.close()
+      this.#sources.delete(key)
+      for (const version of [...this.#versions.keys()]) {
+        if ((JSON.parse(version) as readonly unknown[])[0] === key) this.#versions.delete(version)
+      }
+    }
+    await this.#trees.closeIdle()
   }
 
   /** Once nobody uses any. */
@@ -131,6 +145,17 @@ export class ServedPreviousVersions {
     for (const { list } of this.#sources.values()) list.close()
     await this.#trees.close()
   }
+}
+
+/** The snapshots that another program keeps in folders, in any order. */
+export async function listSnapshotFolders(share: VersionedShare): Promise<SnapshotMoment[]> {
+  return await foldersIn(snapshotFolderOf(share), nameParser(share.snapshotFormat))
+}
+
+/** Where they are; absolute. */
+export function snapshotFolderOf({ path = '', dataset, snapshotFolder = '' }: VersionedShare): string {
+  if (dataset !== undefined) return join(path, ZFS_SNAPSHOTS)
+  return isAbsolute(snapshotFolder) ? snapshotFolder : join(path, snapshotFolder)
 }
 
 /** One that is not there has no snapshots yet. */

@@ -22,7 +22,14 @@ import type { RunningServer, StartOptions, StartServer } from './running-server.
 import { ServedVolumes } from './served-volumes.ts'
 import { serverGuid } from './server-guid.ts'
 import { ShareStorage } from './share-storage.ts'
-import { closeFileById, closeSessionById, createSmbEngine, createSmbServer, shareList } from './smb-server.ts'
+import {
+  closeFileById,
+  closeSessionById,
+  createSmbEngine,
+  createSmbServer,
+  releaseClients,
+  shareList,
+} from './smb-server.ts'
 import { smbStatus, smbUsage } from './smb-status.ts'
 
 export const startServer: StartServer = async (options) => {
@@ -139,6 +146,10 @@ function runningServer(parts: Parts): RunningServer {
       server.shareList = shareList(shares)
       backups.follow(volumes.monitored())
       discovery.update(configuration)
+    },
+    async releaseShares(shares) {
+      await releaseClients(server, new Set(shares.map((share) => share.name)))
+      await volumes.release(shares.map((share) => share.path))
     },
     status: () => status(server, iscsi),
     usage: () => usage(options, server, listener, iscsi),

@@ -17,6 +17,7 @@ import type { ShareReplications } from '../zfs/share-replication.ts'
 import type { ShareSnapshots } from '../zfs/share-snapshots.ts'
 import { notBuilt } from './not-built.ts'
 import type { RunningServer } from './running-server.ts'
+import type { SharePauses } from './share-pauses.ts'
 
 /** After this, connections are cut: a supervisor kills what takes longer than it allows. */
 const DRAIN_MILLISECONDS = 10_000
@@ -33,6 +34,7 @@ export interface Service {
   readonly zfs: CommandRunner
   readonly snapshots: ShareSnapshots
   readonly replications: ShareReplications
+  readonly pauses: SharePauses
 }
 
 /** The configuration with the mount points of its datasets; those that cannot be served are told in the log. */
@@ -63,12 +65,17 @@ export function warnNotBuilt(configuration: Configuration, log: Logger): void {
 
 /** Opens the status page. A server that cannot show it serves files all the same. */
 export async function startStatus(service: Service): Promise<StatusListener | undefined> {
-  const { running, configuration, log } = service
+  const { running, configuration, log, pauses } = service
   const { enabled, listen } = configuration.status
   if (!enabled) return undefined
   const { name, stateDir: stateDirectory } = configuration.server
   try {
-    return await openStatusListener({ running, name, listen, stateDirectory })
+    const again = () => reload(service)
+    const shares = {
+      pause: (share: string, force: boolean) => pauses.pause(running, again, share, force),
+      resume: (share: string) => pauses.resume(again, share),
+    }
+    return await openStatusListener({ running, shares, name, listen, stateDirectory })
   } catch (error) {
     log.warn(
       `no status page: ${formatListenAddress(listen)}: ${(error as Error).message}; set another status.listen, or status.enabled = false`,
@@ -77,19 +84,24 @@ export async function startStatus(service: Service): Promise<StatusListener | un
   }
 }
 
-/** Takes over shares and users from the file. With an error, all stays as it was and the log says why. */
-export async function reload(service: Service): Promise<void> {
+/** Takes over shares and users from the file. With an error, all stays as it was and the log says why. @returns it, too */
+export async function reload(service: Service): Promise<string | undefined> {
   const { running, accounts, systemUsers, log, configuration: started } = service
   const written = await readAgain(started, log)
-  if (!written) return
-  const configuration = await readyDatasets(written, service.zfs, log)
+  if (!written) return 'the configuration has errors; see: poolhouse check'
+  const configuration = await readyDatasets(service.pauses.without(written), service.zfs, log)
   const loaded = accounts.load()
-  if (!loaded.ok) return log.error(`not reloaded: ${loaded.message}`)
+  if (!loaded.ok) {
+    log.error(`not reloaded: ${loaded.message}`)
+    return loaded.message
+  }
   await prepareNames(configuration, accounts, systemUsers)
   try {
     await running.reload(configuration)
   } catch (error) {
-    return log.error({ err: error }, `not reloaded: ${(error as Error).message}`)
+    const { message } = error as Error
+    log.error({ err: error }, `not reloaded: ${message}`)
+    return message
   }
   service.snapshots.follow(configuration)
   service.replications.follow(configuration)
@@ -98,6 +110,7 @@ export async function reload(service: Service): Promise<void> {
     log.warn(`[${section}] has changed; that takes effect at the next start`)
   }
   log.info({ shares: running.shares().map((share) => share.name) }, 'reloaded')
+  return undefined
 }
 
 async function readAgain(started: Configuration, log: Logger): Promise<Configuration | undefined> {

@@ -61,6 +61,8 @@ export interface RunningServer {
   shares(): readonly RunningShare[]
   /** Takes over shares, targets and users; sessions stay. Rejects when it cannot, and then nothing has changed. */
   reload(configuration: Configuration): Promise<void>
+  /** Ends all that clients have of shares that a reload has taken away, and closes their storage. */
+  releaseShares(shares: readonly RunningShare[]): Promise<void>
   status(): ServerStatus
   usage(): ServerUsage
   /** What the Macs that back up here have done. */

@@ -68,6 +68,12 @@ export class ServedVolumes {
     )
   }
 
+  /** Closes what was open of folders that are no longer served. */
+  async release(folders: readonly string[]): Promise<void> {
+    await this.#previous.release(folders)
+    await this.#storage.release(folders)
+  }
+
   /** What is served, with what its volumes take. */
   shares(): RunningShare[] {
     return this.#served.map((share) => {

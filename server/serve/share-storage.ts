@@ -122,6 +122,20 @@ export class ShareStorage {
       }))
   }
 
+  /** Closes the volumes of shares' folders, which may hold something else when they are opened again. */
+  async release(folders: readonly string[]): Promise<void> {
+    await Promise.allSettled(this.#volumes.values())
+    const counts = new Map(await this.#known)
+    for (const [key, { parent, fileSystem }] of [...this.#opened]) {
+      if (!folders.includes(parent)) continue
+      this.#opened.delete(key)
+      this.#volumes.delete(key)
+      counts.delete(key)
+      await fileSystem.close()
+    }
+    this.#known = Promise.resolve(counts)
+  }
+
   #save(): Promise<void> {
     const { stateDirectory, log } = this.#options
     this.#saving = this.#saving.then(async () => {

@@ -3,7 +3,7 @@
 import { getegid, geteuid, getgroups } from 'node:process'
 import { notifyBreak } from '../../protocols/smb2/break-notifier.ts'
 import { closeOpen } from '../../protocols/smb2/commands/close-open.ts'
-import { tearDownSession } from '../../protocols/smb2/commands/teardown.ts'
+import { tearDownSession, tearDownTreeConnect } from '../../protocols/smb2/commands/teardown.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
@@ -143,4 +143,14 @@ export function closeFileById(server: Server, id: string): boolean {
     return true
   }
   return false
+}
+
+/** Ends the tree connects of shares, and all opens, also of clients that are away. */
+export async function releaseClients(server: Server, shares: ReadonlySet<string>): Promise<void> {
+  const treeConnects = Array.from(server.globalSessionTable.values()).flatMap((session) =>
+    Array.from(session.treeConnectTable.values()).filter(({ share }) => shares.has(share.name)),
+  )
+  await Promise.all(treeConnects.map((treeConnect) => tearDownTreeConnect(server, treeConnect)))
+  const opens = Array.from(server.globalOpenTable.values()).filter((open) => shares.has(open.share.name))
+  await Promise.all(opens.map((open) => closeOpen(server, open)))
 }

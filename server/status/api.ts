@@ -4,13 +4,21 @@ import { timingSafeEqual } from 'node:crypto'
 import { Hono } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 import ipaddr from 'ipaddr.js'
+import type { Outcome } from '../outcome.ts'
 import type { RunningServer } from '../serve/running-server.ts'
 import { createMetrics } from './metrics.ts'
 import { renderPage } from './page.ts'
 import { createReport, spaceOf } from './report.ts'
 
+/** Takes shares out of service, with those of the same folder, and back. The values are their names. */
+export interface ShareControl {
+  pause(share: string, force: boolean): Promise<Outcome<readonly string[]>>
+  resume(share: string): Promise<Outcome<readonly string[]>>
+}
+
 export interface StatusApiOptions {
   readonly running: RunningServer
+  readonly shares: ShareControl
   /** The server's name; also taken as the host in a URL. */
   readonly name: string
   readonly started: Date
@@ -19,7 +27,7 @@ export interface StatusApiOptions {
 }
 
 /** Builds the application; it can be called without a socket. */
-export function createStatusApi({ running, name, started, token }: StatusApiOptions): Hono {
+export function createStatusApi({ running, shares, name, started, token }: StatusApiOptions): Hono {
   const metrics = createMetrics({
     usage: () => running.usage(),
     space: () => spaceOf(running),
@@ -51,6 +59,17 @@ export function createStatusApi({ running, name, started, token }: StatusApiOpti
     return running.closeFile(context.req.param('id'))
       ? context.json({ closed: true })
       : context.json({ error: 'there is no such open file' }, 404)
+  })
+  app.post('/api/shares/:name/pause', async (context) => {
+    const isForced = context.req.query('force') === 'true'
+    const paused = await shares.pause(context.req.param('name'), isForced)
+    return paused.ok ? context.json({ shares: paused.value }) : context.json({ error: paused.message }, 409)
+  })
+  app.post('/api/shares/:name/resume', async (context) => {
+    const resumed = await shares.resume(context.req.param('name'))
+    return resumed.ok
+      ? context.json({ shares: resumed.value })
+      : context.json({ error: resumed.message }, 409)
   })
   return app
 }

@@ -8,6 +8,8 @@ import { controlFile } from './listener.ts'
 import type { StatusReport } from './report.ts'
 
 const TIMEOUT_MILLISECONDS = 10_000
+/** All clients of a share are ended, and all datasets are looked at. */
+const PAUSE_MILLISECONDS = 120_000
 
 export function fetchReport(stateDirectory: string): Promise<Outcome<StatusReport>> {
   return callServer<StatusReport>(stateDirectory, 'GET', '/api/status')
@@ -21,7 +23,31 @@ export function closeFile(stateDirectory: string, id: string): Promise<Outcome<u
   return callServer(stateDirectory, 'POST', `/api/files/${encodeURIComponent(id)}/close`)
 }
 
-async function callServer<T>(stateDirectory: string, method: string, path: string): Promise<Outcome<T>> {
+/** Takes a share out of service, with those of the same folder: nothing of it stays open. */
+export function pauseShare(stateDirectory: string, name: string, force: boolean): Promise<Outcome<unknown>> {
+  return callServer(
+    stateDirectory,
+    'POST',
+    `/api/shares/${encodeURIComponent(name)}/pause?force=${force}`,
+    PAUSE_MILLISECONDS,
+  )
+}
+
+export function resumeShare(stateDirectory: string, name: string): Promise<Outcome<unknown>> {
+  return callServer(
+    stateDirectory,
+    'POST',
+    `/api/shares/${encodeURIComponent(name)}/resume`,
+    PAUSE_MILLISECONDS,
+  )
+}
+
+async function callServer<T>(
+  stateDirectory: string,
+  method: string,
+  path: string,
+  limit = TIMEOUT_MILLISECONDS,
+): Promise<Outcome<T>> {
   const control = await readControl(stateDirectory)
   if (!control.ok) return control
   const { url, token } = control.value
@@ -29,7 +55,7 @@ async function callServer<T>(stateDirectory: string, method: string, path: strin
     const response = await fetch(`${url}${path}`, {
       method,
       headers: { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS),
+      signal: AbortSignal.timeout(limit),
     })
     const body = (await response.json()) as T & { error?: string }
     return response.ok ? done(body) : failed(body.error ?? `the server answered ${response.status}`)

@@ -9,7 +9,7 @@ import type { ListenAddress } from '../config/addresses.ts'
 import { formatListenAddress, isUnspecified } from '../config/addresses.ts'
 import type { RunningServer } from '../serve/running-server.ts'
 import { replaceFile } from '../state/atomic-file.ts'
-import { createStatusApi } from './api.ts'
+import { createStatusApi, type ShareControl } from './api.ts'
 
 const TOKEN_BYTES = 32
 
@@ -31,6 +31,7 @@ export interface StatusListener {
 
 export interface StatusListenerOptions {
   readonly running: RunningServer
+  readonly shares: ShareControl
   readonly name: string
   readonly listen: ListenAddress
   readonly stateDirectory: string
@@ -38,9 +39,9 @@ export interface StatusListenerOptions {
 
 /** Rejects when the address cannot be bound. */
 export async function openStatusListener(options: StatusListenerOptions): Promise<StatusListener> {
-  const { running, name, listen, stateDirectory } = options
+  const { running, shares, name, listen, stateDirectory } = options
   const token = randomBytes(TOKEN_BYTES).toString('base64url')
-  const app = createStatusApi({ running, name, started: new Date(), token })
+  const app = createStatusApi({ running, shares, name, started: new Date(), token })
   const server = createAdaptorServer({ fetch: app.fetch, hostname: listen.host })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

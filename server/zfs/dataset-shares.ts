@@ -8,6 +8,7 @@ import {
   setRefquota,
   whyNotServable,
 } from '../../storage/zfs/dataset.ts'
+import { findInterrupted } from '../../storage/zfs/swap.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import { done, failed, type Outcome } from '../outcome.ts'
 
@@ -75,6 +76,13 @@ async function findDataset(
   const known = await readDataset(run, name)
   if (known !== undefined) return done(known)
   if (!mayChange) return failed(`there is no dataset "${name}" yet; the server makes it when it starts`)
+  const interrupted = await findInterrupted(run, name)
+  if (interrupted !== undefined) {
+    const last = `zfs rename ${interrupted} ${name} && zfs set canmount=on ${name} && zfs mount ${name}`
+    return failed(
+      `the dataset "${name}" is missing since a restore was interrupted; bring it to its end: ${last}`,
+    )
+  }
   await createDataset(run, { name, isTimeMachine: share.timeMachine })
   const made = await readDataset(run, name)
   return made === undefined ? failed(`the dataset "${name}" was made and is not there`) : done(made)

@@ -61,6 +61,12 @@ export class OpenTrees {
     this.#trees.delete(tree)
   }
 
+  /** Closes those that nobody uses. */
+  async closeIdle(): Promise<void> {
+    const idle = Array.from(this.#trees.keys()).filter((tree) => !tree.isInUse)
+    await Promise.all(idle.map((tree) => tree.close()))
+  }
+
   /** Closes all, in use or not. */
   async close(): Promise<void> {
     await Promise.all(Array.from(this.#trees.keys(), (tree) => tree.close()))

@@ -16,13 +16,13 @@ export interface Snapshot {
   /** Bytes that its destruction alone would free. */
   readonly used: number
   readonly referenced: number
-  /** Somebody holds it: it cannot be destroyed. */
+  /** Somebody holds it, or it has a clone: it cannot be destroyed. */
   readonly isHeld: boolean
   /** undefined: not made here. */
   readonly reason: SnapshotReason | undefined
 }
 
-const COLUMNS = `name,creation,used,referenced,userrefs,${REASON_PROPERTY}`
+const COLUMNS = `name,creation,used,referenced,userrefs,${REASON_PROPERTY},clones`
 const MILLISECONDS = 1000
 
 /** Oldest first. @throws ZfsError */
@@ -45,13 +45,13 @@ export async function listSnapshotMoments(run: CommandRunner, dataset: string): 
 }
 
 function snapshotOf(row: readonly string[]): Snapshot {
-  const [path = '', creation, used, referenced, holds, reason] = row
+  const [path = '', creation, used, referenced, holds, reason, clones = ''] = row
   return {
     name: path.slice(path.indexOf('@') + 1),
     created: (parseNumber(creation) ?? 0) * MILLISECONDS,
     used: parseNumber(used) ?? 0,
     referenced: parseNumber(referenced) ?? 0,
-    isHeld: (parseNumber(holds) ?? 0) > 0,
+    isHeld: (parseNumber(holds) ?? 0) > 0 || (clones !== '' && clones !== '-'),
     reason: SNAPSHOT_REASONS.find((known) => known === reason),
   }
 }

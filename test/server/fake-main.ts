@@ -27,6 +27,7 @@ async function startServer({ configuration }: StartOptions): Promise<RunningServ
         throw new Error('share "refused" cannot be opened')
       current = next
     },
+    releaseShares: () => Promise.resolve(),
     status: () => FAKE_STATUS,
     usage: () => FAKE_USAGE,
     backups: () => FAKE_BACKUPS,

@@ -3,6 +3,7 @@
 import t from 'tap'
 import { Events } from '../../server/events.ts'
 import { createLogger } from '../../server/logging/logger.ts'
+import { done, failed } from '../../server/outcome.ts'
 import { createStatusApi } from '../../server/status/api.ts'
 import { FAKE_BACKUPS, FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
 
@@ -13,6 +14,7 @@ t.test('the status interface', async (t) => {
       announcements: () => [],
       shares: () => [{ name: 'gone', path: '/no/such/folder' }],
       reload: () => Promise.resolve(),
+      releaseShares: () => Promise.resolve(),
       status: () => FAKE_STATUS,
       usage: () => FAKE_USAGE,
       backups: () => FAKE_BACKUPS,
@@ -20,6 +22,11 @@ t.test('the status interface', async (t) => {
       closeSession: (id) => id === '17',
       closeFile: () => false,
       close: () => Promise.resolve(),
+    },
+    shares: {
+      pause: async (name, force) =>
+        force ? done([name]) : failed('clients have 1 files or folders open: work/a'),
+      resume: async (name) => failed(`share "${name}" is not paused`),
     },
     name: 'Ocean',
     started: new Date(0),
@@ -62,6 +69,12 @@ t.test('the status interface', async (t) => {
   t.equal((await post('/api/sessions/17/close', 'right')).status, 200)
   t.equal((await post('/api/sessions/1/close', 'right')).status, 404)
   t.equal((await post('/api/files/1/close', 'right')).status, 404)
+  t.equal((await post('/api/shares/work/pause?force=true')).status, 401)
+  t.match(await (await post('/api/shares/work/pause', 'right')).json(), { error: /1 files/ })
+  t.match(await (await post('/api/shares/my%20work/pause?force=true', 'right')).json(), {
+    shares: ['my work'],
+  })
+  t.equal((await post('/api/shares/work/resume', 'right')).status, 409)
   t.equal((await ask('/api/sessions/17/close')).status, 404, 'GET changes nothing')
 })
 
