@@ -27,6 +27,7 @@ async function zfs(report: Report): Promise<void> {
     script: 'zfs.sh',
     machine: { kind: 'zfs', project: projectRoot },
     seconds: labSeconds,
-    variables: {},
+    // Of `shares copies rollback clones`, with spaces between; all unless given.
+    variables: { SECTIONS: process.env['POOLHOUSE_ZFS_SECTIONS'] ?? '' },
   })
 }

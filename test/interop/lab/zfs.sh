@@ -4,6 +4,8 @@
 . /lab/lablib.sh
 POOLHOUSE=/project/bin/poolhouse CONF=/tmp/p.toml PORT=4450 PASSWORD=Passw0rd
 export POOLHOUSE_CONFIG=$CONF
+# SECTION   whether it is wanted; without SECTIONS all are
+section() { [ -z "$SECTIONS" ] || [[ " $SECTIONS " == *" $1 "* ]]; }
 is() { [ "$1" = "$2" ] || { echo "got '$1', wanted '$2'"; return 1; }; }
 property() { zfs get -Hp -o value "$1" "$2"; }
 ph() { "$POOLHOUSE" "$@" --config $CONF; }
@@ -18,7 +20,7 @@ start_server() {
     rm -f /tmp/ready && mkfifo /tmp/ready
     "$POOLHOUSE" serve --config $CONF --ready-fd 3 3>/tmp/ready >>/tmp/server.log 2>&1 &
     echo $! >/tmp/server.pid
-    timeout 90 cat /tmp/ready | grep -q ready
+    timeout 300 cat /tmp/ready | grep -q ready
 }
 # Checks run in shells of their own, so nobody can wait(1) for it.
 stop_server() { kill "$(cat /tmp/server.pid)" && within 30 gone "$(cat /tmp/server.pid)"; }
@@ -50,6 +52,7 @@ C
 mkdir -m 700 /tmp/state
 check "add an account" sh -c "echo $PASSWORD | $POOLHOUSE user add mac --password-stdin --unix-user root --config $CONF"
 
+if section shares; then
 echo "--- datasets"
 check "the server starts" start_server
 check "a missing dataset was made" is "$(property type tank/backups/mac)" filesystem
@@ -154,6 +157,8 @@ zfs mount tank/files
 kill -HUP "$(cat /tmp/server.pid)"
 check "mounted again, it is served after a reload" within 60 smbclient -p $PORT -U "mac%$PASSWORD" //127.0.0.1/files -c ls
 check "the server stops again" stop_server
-. /script/zfs/replicate.sh
+fi
+if section replication; then . /script/zfs/replicate.sh; fi
+if section copies || section rollback || section clones; then . /script/zfs/restore.sh; fi
 [ $LAB_FAIL = 0 ] || tail -n 30 /tmp/server.log
 finish
