@@ -50,6 +50,8 @@ export interface RestoreTools {
 /** Moving a pool's datasets about may take longer than looking at them, and must not be cut off. */
 const SWAP_MILLISECONDS = 600_000
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 function ownTools(): RestoreTools {
   return {
     run: createCommandRunner(SWAP_MILLISECONDS),
@@ -176,9 +178,20 @@ async function rollBackServed(job: Job, plan: RollbackPlan, server: ControlledSe
     pause: () => server.pause(share.name, options.force ?? false),
     resume: () => server.resume(share.name),
   }
-  const result = describeResult(dataset, await rollBack(tools.run, plan, service))
+  const result = describeResult(dataset, await uninterrupted(() => rollBack(tools.run, plan, service)))
   if (result !== undefined) return fail(context, result)
   return conclude(job, { plan: shown, done: true }, `${dataset} is as it was at ${snapshot}; before: ${kept}`)
+}
+
+/** Ctrl-C ends the zfs command that runs, so that what was done is taken back; not this process, which does that. */
+async function uninterrupted<T>(work: () => Promise<T>): Promise<T> {
+  const stay = (): void => undefined
+  for (const signal of SIGNALS) process.on(signal, stay)
+  try {
+    return await work()
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, stay)
+  }
 }
 
 function describeOpens(opens: readonly string[], { force }: RestoreOptions): string[] {

@@ -30,7 +30,13 @@ export class SharePauses {
     name: string,
     force: boolean,
   ): Promise<Outcome<readonly string[]>> {
-    const share = running.shares().find((each) => each.name.toLowerCase() === name.toLowerCase())
+    const wanted = name.toLowerCase()
+    // By a command that was killed; who comes next ends what it began.
+    const paused = [...this.#folders.values()].find((names) =>
+      names.some((each) => each.toLowerCase() === wanted),
+    )
+    if (paused !== undefined) return done(paused)
+    const share = running.shares().find((each) => each.name.toLowerCase() === wanted)
     if (share === undefined) return failed(`share "${name}" is not served`)
     const affected = running.shares().filter((each) => isWithin(each, share.path))
     const names = affected.map((each) => each.name)

@@ -380,6 +380,7 @@ t.test('a server lets go of a share, and of all at the same place', async (t) =>
   t.same([served(), released], [['work', 'part', 'other'], []])
   t.same(await pauses.pause(running, reload, 'WORK', true), done(['work', 'part']))
   t.same([served(), released], [['other'], ['work', 'part']])
+  t.same(await pauses.pause(running, reload, 'part', false), done(['work', 'part']), 'once more is the same')
   t.same(await pauses.resume(reload, 'work'), done(['work', 'part']))
   t.same(served(), ['work', 'part', 'other'])
   t.match(await pauses.resume(reload, 'work'), { message: /not paused/ })

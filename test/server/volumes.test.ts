@@ -1,6 +1,6 @@
 /** Volumes of shares: limits over reloads and restarts, what status and check say of them. */
 
-import { mkdir, readFile, statfs, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pino from 'pino'
 import t, { type Test } from 'tap'
@@ -108,6 +108,33 @@ t.test('what bundles may grow to is known after a restart', async (t) => {
   await third.keepLimits([share])
   t.equal((await counted.space()).available, 5 * MIB)
   await third.close()
+
+t.test('a folder that is let go of is closed, and counted anew when it comes back', async (t) => {
+  const { state, data } = await folders(t)
+  const descriptors = async (): Promise<number> => {
+    const links = (await readdir('/proc/self/fd')).map((fd) =>
+      readlink(`/proc/self/fd/${fd}`).catch(() => ''),
+    )
+    return (await Promise.all(links)).filter((path) => path.startsWith(data)).length
+  }
+  const [share] = sharesOf(`[[share]]\nname = "a"\npath = "${data}"\nmax_size = "9M"`)
+  if (share === undefined) throw new Error('no share')
+  const storage = storageIn(state)
+  const before = await storage.open(share)
+  await storage.keepLimits([share])
+  const used = before.counted ?? 0
+  t.ok((await descriptors()) > 0)
+  await storage.release(['/elsewhere'])
+  t.equal(await storage.open(share), before, 'others stay')
+  await storage.release([data])
+  t.equal(await descriptors(), 0, 'so that it can be unmounted')
+  await writeFile(join(data, 'exchanged'), Buffer.alloc(MIB, 1))
+  const after = await storage.open(share)
+  t.not(after, before)
+  t.equal(after.counted, undefined)
+  await storage.keepLimits([share])
+  t.equal(after.counted, used + MIB)
+  await storage.close()
 })
 
 t.test('status and metrics tell of each user', async (t) => {
