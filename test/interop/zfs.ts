@@ -27,7 +27,7 @@ async function zfs(report: Report): Promise<void> {
     script: 'zfs.sh',
     machine: { kind: 'zfs', project: projectRoot },
     seconds: labSeconds,
-    // Of `shares copies rollback clones`, with spaces between; all unless given.
+    // Of `shares replication copies rollback clones`, with spaces between; all unless given.
     variables: { SECTIONS: process.env['POOLHOUSE_ZFS_SECTIONS'] ?? '' },
   })
 }

@@ -108,6 +108,7 @@ t.test('what bundles may grow to is known after a restart', async (t) => {
   await third.keepLimits([share])
   t.equal((await counted.space()).available, 5 * MIB)
   await third.close()
+})
 
 t.test('a folder that is let go of is closed, and counted anew when it comes back', async (t) => {
   const { state, data } = await folders(t)
