@@ -1,4 +1,4 @@
-/** `npm run bench`: this server, and Samba's or tgt, on the same files, in turns, and what two ways of doing one thing cost. */
+/** `npm run bench`: this server, and Samba's or tgt, on the same files, in turns; two ways of one thing; and what single functions cost. */
 
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -7,35 +7,42 @@ import { join, resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { parseSize, SIZE_FORMS } from '../server/config/sizes.ts'
 import { isInstalled } from '../test/interop/needs.ts'
-import { projectRoot } from '../test/interop/paths.ts'
-import { type ComparisonRow, compare } from './comparisons/comparison.ts'
-import { measure } from './measure.ts'
-import type { Peer, RunningServer } from './peers/peer.ts'
-import { renderComparisons, summarizeComparison } from './report/comparison.ts'
-import { writeRecord } from './report/json.ts'
-import { type Row, summarize } from './report/row.ts'
-import { renderTable } from './report/table.ts'
-import { type Contest, contests } from './workloads/all.ts'
+import { hold, type Results, stopAll } from './contest.ts'
+import { MICRO } from './micro/all.ts'
+import { measureMicro } from './micro/measure.ts'
+import type { MicroRow } from './micro/micro.ts'
+import type { RunningServer } from './peers/peer.ts'
+import { QUICK, QUICK_LENIENCY, QUICK_ROWS, QUICK_SIZES } from './quick.ts'
+import type { Measured } from './report/json.ts'
+import { report } from './report/report.ts'
+import { clientsOf, knownNames, type Selection, select, selectFirst } from './selection.ts'
 import type { Ground } from './workloads/workload.ts'
 
-const DEFAULT_PAIRS = 5
-const DEFAULT_FILE_BYTES = 2 * 1024 ** 3
-const DEFAULT_ENTRIES = 10_000
+const DEFAULTS = { pairs: 5, size: 2 * 1024 ** 3, entries: 10_000, files: 10_000 }
 const PASSWORD_BYTES = 12
 
 interface Options {
-  readonly pairs: number
-  readonly size: number
-  readonly entries: number
+  readonly pairs?: number
+  readonly size?: number
+  readonly entries?: number
+  readonly files?: number
   readonly dir: string
+  readonly keep: boolean
 }
 
+type Sizes = typeof DEFAULTS
+
 const program = new Command('bench')
-  .argument('[rows...]', `protocols, or rows whose name begins so: ${rowNames()}`)
-  .option('--pairs <n>', 'runs of each server', count, DEFAULT_PAIRS)
-  .option('--size <bytes>', 'size of the large file', size, DEFAULT_FILE_BYTES)
-  .option('--entries <n>', 'files in the folder that is listed', count, DEFAULT_ENTRIES)
+  .argument(
+    '[rows...]',
+    `protocols, rows, or how names of rows begin; "${QUICK}": a few at small sizes; none: all. Rows: ${knownNames().join('; ')}`,
+  )
+  .option('--pairs <n>', `runs of each server (${DEFAULTS.pairs})`, count)
+  .option('--size <bytes>', 'size of the large file, and of all bands together (2 GiB)', size)
+  .option('--entries <n>', `files in the folder that is listed (${DEFAULTS.entries})`, count)
+  .option('--files <n>', `small files (${DEFAULTS.files})`, count)
   .option('--dir <folder>', 'where files and state are kept during the run', tmpdir())
+  .option('--keep', 'write the record to bench/history, which later runs are compared with', false)
   .action(bench)
 
 await program.parseAsync()
@@ -52,23 +59,50 @@ function size(text: string): number {
   return bytes
 }
 
-function rowNames(): string {
-  return contests
-    .flatMap(({ protocol, workloads, comparisons }) => [
-      protocol,
-      ...[...workloads, ...comparisons].map(({ name }) => name),
-    ])
-    .join(', ')
+async function bench(wanted: string[], options: Options): Promise<void> {
+  const isQuick = wanted[0] === QUICK
+  const rest = isQuick ? wanted.slice(1) : wanted
+  const sizes: Sizes = { ...DEFAULTS, ...(isQuick ? QUICK_SIZES : {}), ...withoutUndefined(options) }
+  const selection = selected(
+    isQuick && rest.length === 0 ? () => selectFirst(QUICK_ROWS) : () => select(rest),
+  )
+  const missing = clientsOf(selection).filter((client) => !isInstalled(client))
+  if (missing.length > 0) program.error(`not installed: ${missing.join(', ')}; run: npm run setup:peers`)
+  const measured = await measureAll(selection, sizes, resolve(options.dir))
+  const description = { ...sizes, fileBytes: sizes.size }
+  const failed = await report(measured, {
+    ...{ description, keep: options.keep, leniency: isQuick ? QUICK_LENIENCY : 1 },
+  })
+  if (failed > 0) process.exitCode = 1
 }
 
-async function bench(rows: string[], options: Options): Promise<void> {
-  const selected = contests
-    .map((contest) => select(contest, rows))
-    .filter(({ workloads, comparisons }) => workloads.length + comparisons.length > 0)
-  if (selected.length === 0) program.error(`there is no row ${rows.join(', ')}`, { exitCode: 2 })
-  const missing = selected.flatMap(({ clients }) => clients).filter((client) => !isInstalled(client))
-  if (missing.length > 0) program.error(`not installed: ${missing.join(', ')}; run: npm run setup:peers`)
-  const base = await mkdtemp(join(resolve(options.dir), 'poolhouse-bench-'))
+function withoutUndefined({ pairs, size, entries, files }: Options): Partial<Sizes> {
+  return Object.fromEntries(
+    Object.entries({ pairs, size, entries, files }).filter(([, value]) => value !== undefined),
+  )
+}
+
+function selected(choose: () => Selection): Selection {
+  try {
+    return choose()
+  } catch (error) {
+    return program.error((error as Error).message, { exitCode: 2 })
+  }
+}
+
+async function measureAll(selection: Selection, sizes: Sizes, directory: string): Promise<Measured> {
+  const results = selection.contests.length > 0 ? await holdAll(selection, sizes, directory) : []
+  const micros: MicroRow[] = []
+  for (const [index, micro] of selection.micros.entries()) {
+    console.log(`${MICRO} ${index + 1}/${selection.micros.length}: ${micro.name}`)
+    micros.push(await measureMicro(micro))
+  }
+  const [rows, compared] = [results.flatMap((each) => each.rows), results.flatMap((each) => each.compared)]
+  return { rows, compared, micros }
+}
+
+async function holdAll({ contests }: Selection, sizes: Sizes, directory: string): Promise<Results[]> {
+  const base = await mkdtemp(join(directory, 'poolhouse-bench-'))
   const running: RunningServer[] = []
   const cleanUp = async () => {
     await stopAll(running)
@@ -78,93 +112,23 @@ async function bench(rows: string[], options: Options): Promise<void> {
     process.once(signal, () => void cleanUp().finally(() => process.exit(1)))
   }
   try {
-    const ground = await makeGround(base, options)
+    const ground = await makeGround(base, sizes)
     const results: Results[] = []
-    for (const contest of selected) {
-      results.push(await hold(contest, { base, ground, running, pairs: options.pairs }))
+    for (const contest of contests) {
+      results.push(await hold(contest, { base, ground, running, pairs: sizes.pairs }))
       await stopAll(running)
     }
-    await report(results, options)
+    return results
   } finally {
     await cleanUp()
   }
 }
 
-function select(contest: Contest, rows: readonly string[]): Contest {
-  if (rows.length === 0 || rows.includes(contest.protocol)) return contest
-  const isSelected = ({ name }: { readonly name: string }) => rows.some((row) => name.startsWith(row))
-  return {
-    ...contest,
-    workloads: contest.workloads.filter(isSelected),
-    comparisons: contest.comparisons.filter(isSelected),
-  }
-}
-
-async function stopAll(running: RunningServer[]): Promise<void> {
-  await Promise.all(running.splice(0).map((server) => server.stop()))
-}
-
-interface Venue {
-  readonly base: string
-  readonly ground: Ground
-  readonly running: RunningServer[]
-  readonly pairs: number
-}
-
-interface Results {
-  readonly rows: readonly Row[]
-  readonly compared: readonly ComparisonRow[]
-}
-
-async function hold(contest: Contest, { base, ground, running, pairs }: Venue): Promise<Results> {
-  const directory = join(base, contest.protocol)
-  await mkdir(directory)
-  const missing = contest.peer.missing()
-  if (missing !== undefined) console.log(`${contest.peer.name} is left out: ${missing}`)
-  for (const workload of contest.workloads) await workload.prepare(ground)
-  const ours = await start(contest.ours, directory, ground, running)
-  const peer = missing === undefined ? await start(contest.peer, directory, ground, running) : undefined
-  const results = { rows: [] as Row[], compared: [] as ComparisonRow[] }
-  for (const workload of contest.workloads) {
-    console.log(`${workload.name} ...`)
-    results.rows.push(await measure(workload, ground, { ours, peer }, pairs))
-  }
-  for (const comparison of contest.comparisons) {
-    console.log(`${comparison.name} ...`)
-    results.compared.push(await compare(comparison, ground, { ours, peer }, pairs))
-  }
-  return results
-}
-
-async function makeGround(base: string, options: Options): Promise<Ground> {
+async function makeGround(base: string, { size, entries, files }: Sizes): Promise<Ground> {
   const [data, local] = [join(base, 'data'), join(base, 'local')]
   await mkdir(data)
   await mkdir(local)
   // Names of system users: both servers act as them.
   const account = { name: userInfo().username, password: randomBytes(PASSWORD_BYTES).toString('hex') }
-  return { data, local, account, fileBytes: options.size, entries: options.entries }
-}
-
-async function start(
-  peer: Peer,
-  base: string,
-  ground: Ground,
-  running: RunningServer[],
-): Promise<RunningServer> {
-  const stateDirectory = join(base, peer.name)
-  await mkdir(stateDirectory, { mode: 0o700 })
-  const server = await peer.start({ stateDirectory, data: ground.data, account: ground.account })
-  running.push(server)
-  return server
-}
-
-async function report(results: readonly Results[], options: Options): Promise<void> {
-  const [rows, compared] = [results.flatMap((each) => each.rows), results.flatMap((each) => each.compared)]
-  if (rows.length > 0) console.log(renderTable(rows))
-  if (compared.length > 0) console.log(renderComparisons(compared))
-  const description = { pairs: options.pairs, fileBytes: options.size, entries: options.entries }
-  const directory = join(projectRoot, 'bench', 'out')
-  console.log(`written to ${await writeRecord(directory, rows, compared, description)}`)
-  const summaries = [...rows.map(summarize), ...compared.map(summarizeComparison)]
-  if (summaries.some(({ failures }) => failures.length > 0)) process.exitCode = 1
+  return { data, local, account, fileBytes: size, entries, files }
 }

@@ -27,7 +27,7 @@ export async function measure(
     resetPeak(server.pid)
   }
   const samples = new Map<RunningServer, Sample[]>(servers.map((server) => [server, []]))
-  for (let pair = 0; pair < pairs; pair++) {
+  for (let pair = 0; pair < Math.min(pairs, workload.mostPairs ?? pairs); pair++) {
     // Each goes first every other time.
     for (const server of pair % 2 === 0 ? servers : servers.toReversed()) {
       samples.get(server)?.push(await sample(workload, ground, server))

@@ -76,6 +76,19 @@ function peakBytes(root: number): number {
   return total
 }
 
+/**
+ * What a server has in memory now, in bytes: the proportional set sizes (smaps_rollup, Pss) of its processes, so that
+ * what several of them share counts once.
+ */
+export function residentBytes(root: number): number {
+  let total = 0
+  for (const pid of processTree(root)) {
+    const line = /^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`) ?? '')
+    total += Number(line?.[1] ?? 0) * KIBIBYTE
+  }
+  return total
+}
+
 /** Looks at a server's memory while `work` goes on: a process for each connection ends with it. */
 export async function watchPeak<T>(
   root: number,

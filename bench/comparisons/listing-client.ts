@@ -31,9 +31,14 @@ export interface Listed {
 
 export class ListingClient extends WireSession {
   /** @param mac negotiates Apple's extensions first, as at a mount */
-  static async connect(server: RunningServer, ground: Ground, mac: boolean): Promise<ListingClient> {
+  static async connect(
+    server: RunningServer,
+    ground: Ground,
+    mac: boolean,
+    share = SHARE,
+  ): Promise<ListingClient> {
     const client = new ListingClient(server.port, Dialect.SMB_3_0_2)
-    await client.mount(ground.account, SHARE)
+    await client.mount(ground.account, share)
     if (!mac) return client
     const data = encodeAaplServerQuery(AAPL_QUERY)
     const root = await client.open('', true, [{ name: CreateContextName.AAPL, data }])

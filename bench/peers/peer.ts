@@ -2,6 +2,8 @@
 
 /** The share that every server has, on the same folder. */
 export const SHARE = 'bench'
+/** The same folder for Macs, with Time Machine. */
+export const MAC_SHARE = 'bench-mac'
 
 /** The disk that every iSCSI server has: its file lies in the shared folder. */
 export const DISK = { target: 'iqn.2026-11.test.bench:disk', lun: 1 } as const

@@ -10,7 +10,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { projectRoot } from '../../test/interop/paths.ts'
 import { freePort } from '../../test/interop/ports.ts'
 import { run, stop } from '../programs.ts'
-import { DISK, DISK_FILE, type Peer, type RunningServer, SHARE, type StartOptions } from './peer.ts'
+import {
+  DISK,
+  DISK_FILE,
+  MAC_SHARE,
+  type Peer,
+  type RunningServer,
+  SHARE,
+  type StartOptions,
+} from './peer.ts'
 
 const READY_SECONDS = 30
 const READY_FD = 3
@@ -80,6 +88,10 @@ enabled = false
 [[share]]
 name = "${SHARE}"
 path = ${JSON.stringify(data)}
+[[share]]
+name = "${MAC_SHARE}"
+path = ${JSON.stringify(data)}
+time_machine = true
 `
 }
 

@@ -2,12 +2,11 @@
 
 import Table from 'cli-table3'
 import type { ComparisonRow, CostedTake } from '../comparisons/comparison.ts'
+import { LEAST_PAIRS, type Ratio, rangeText, SPREAD_LIMIT } from './row.ts'
 import { median, quartileSpread } from './statistics.ts'
 
 /** Most that the special way may take of the plain one's requests and time. */
 const MARK = 1.5
-/** Pairs whose ratios lie further apart say nothing: quartile to quartile, as a part of the median. */
-const SPREAD_LIMIT = 0.25
 
 export interface ComparisonSummary {
   /** Entries per second; NaN where there are no runs. */
@@ -18,10 +17,11 @@ export interface ComparisonSummary {
   readonly requests: number
   /** Of the server's processor time. */
   readonly processor: number
-  readonly time: { readonly median: number; readonly least: number; readonly most: number }
+  readonly time: Ratio
   /** Empty when the row meets its mark. */
   readonly failures: readonly string[]
-  readonly unsteady: boolean
+  /** Why the times say nothing; undefined when they do. */
+  readonly refused: string | undefined
 }
 
 export function summarizeComparison({ plain, special, peer }: ComparisonRow): ComparisonSummary {
@@ -31,6 +31,7 @@ export function summarizeComparison({ plain, special, peer }: ComparisonRow): Co
   )
   const requests = sum(special) / sum(plain)
   const time = { median: median(times), least: Math.min(...times), most: Math.max(...times) }
+  const refused = objection(times)
   return {
     ...{
       plain: rate(plain),
@@ -42,10 +43,15 @@ export function summarizeComparison({ plain, special, peer }: ComparisonRow): Co
     },
     failures: [
       ...(requests > MARK ? [`more than ${MARK} times the requests`] : []),
-      ...(time.median > MARK ? [`more than ${MARK} times the time`] : []),
+      ...(refused === undefined && time.median > MARK ? [`more than ${MARK} times the time`] : []),
     ],
-    unsteady: quartileSpread(times) > SPREAD_LIMIT,
+    refused,
   }
+}
+
+function objection(times: readonly number[]): string | undefined {
+  if (times.length < LEAST_PAIRS) return `fewer than ${LEAST_PAIRS} pairs`
+  return quartileSpread(times) > SPREAD_LIMIT ? 'pairs disagree' : undefined
 }
 
 function sum(takes: readonly CostedTake[]): number {
@@ -65,13 +71,14 @@ export function renderComparisons(rows: readonly ComparisonRow[]): string {
     colAligns: HEAD.map((_, column) => (column === 0 || column === HEAD.length - 1 ? 'left' : 'right')),
   })
   for (const row of rows) {
-    const { plain, special, peer, requests, processor, time, failures, unsteady } = summarizeComparison(row)
-    const result = failures.length === 0 ? 'pass' : `FAIL: ${failures.join(', ')}`
+    const { plain, special, peer, requests, processor, time, failures, refused } = summarizeComparison(row)
+    const missed = failures.length === 0 ? [] : [`FAIL: ${failures.join(', ')}`]
+    const result = refused === undefined ? missed : [`refused: ${refused}`, ...missed]
     table.push([
       ...[row.name, plain.toFixed(0), special.toFixed(0), Number.isNaN(peer) ? '' : peer.toFixed(0)],
       ...[requests.toFixed(2), processor.toFixed(2)],
-      `${time.median.toFixed(2)} (${time.least.toFixed(2)}-${time.most.toFixed(2)})`,
-      unsteady ? `${result} (pairs disagree)` : result,
+      rangeText(time, refused),
+      result.length === 0 ? 'pass' : result.join('; '),
     ])
   }
   return table.toString()

@@ -7,19 +7,8 @@ import { poolhouse, poolhouseIscsi } from '../peers/poolhouse.ts'
 import { smbd } from '../peers/smbd.ts'
 import { tgt } from '../peers/tgt.ts'
 import { iscsiWorkloads } from './iscsi.ts'
-import { listFolder } from './listing.ts'
-import { readLargeFile, writeLargeFile } from './transfer.ts'
+import { smbWorkloads } from './smb.ts'
 import type { Workload } from './workload.ts'
-
-const smbWorkloads: readonly Workload[] = [
-  readLargeFile('read', 'off'),
-  readLargeFile('read signed', 'sign'),
-  readLargeFile('read encrypted', 'encrypt'),
-  writeLargeFile('write', 'off'),
-  writeLargeFile('write signed', 'sign'),
-  writeLargeFile('write encrypted', 'encrypt'),
-  listFolder('list'),
-]
 
 /** Two servers of one protocol, on the same files. */
 export interface Contest {

@@ -1,25 +1,25 @@
 /** One large file, read or written by one client. */
 
-import { createHash, randomFillSync } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { open, rm, stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { type Protection, smbclient, transferSeconds } from './smbclient.ts'
+import { run } from '../programs.ts'
+import { PLAIN, type Protection } from './protection.ts'
+import { makeRandomFile, requireSame } from './random-file.ts'
+import { smbclient, transferSeconds, verifyProtection } from './smbclient.ts'
 import { BYTES, type Ground, type Workload } from './workload.ts'
 
-const MARK = 1.2
 const LARGE_FILE = 'large.bin'
 const WRITTEN_FILE = 'written.bin'
-const PIECE_BYTES = 16 << 20
+const DROP_SECONDS = 60
 
-export function readLargeFile(name: string, protection: Protection): Workload {
+export function readLargeFile(protection: Protection, mark: number): Workload {
   return {
-    name,
-    mark: MARK,
+    name: rowName('read', protection),
+    mark,
     unit: BYTES,
     prepare: makeLargeFile,
     async verify(ground, server) {
+      await verifyProtection(ground, server, protection)
       const copy = join(ground.local, 'copy.bin')
       await smbclient(ground, server, protection, `get ${LARGE_FILE} ${copy}`)
       await requireSame(source(ground), copy)
@@ -32,14 +32,30 @@ export function readLargeFile(name: string, protection: Protection): Workload {
   }
 }
 
-export function writeLargeFile(name: string, protection: Protection): Workload {
+/** The same, with nothing of the file in the kernel's cache: the disk counts. */
+export function readColdFile(mark: number): Workload {
+  const warm = readLargeFile(PLAIN, mark)
+  return {
+    ...warm,
+    name: 'read cold',
+    async run(ground, server) {
+      // A count of nothing, and POSIX_FADV_DONTNEED for the whole file.
+      const drop = [`if=${source(ground)}`, 'iflag=nocache', 'count=0', 'status=none']
+      await run('dd', drop, { seconds: DROP_SECONDS })
+      return warm.run(ground, server)
+    },
+  }
+}
+
+export function writeLargeFile(protection: Protection, mark: number): Workload {
   const put = (ground: Ground) => `put ${source(ground)} ${WRITTEN_FILE}`
   return {
-    name,
-    mark: MARK,
+    name: rowName('write', protection),
+    mark,
     unit: BYTES,
     prepare: makeLargeFile,
     async verify(ground, server) {
+      await verifyProtection(ground, server, protection)
       await smbclient(ground, server, protection, put(ground))
       await requireSame(source(ground), written(ground))
       await rm(written(ground))
@@ -55,6 +71,11 @@ export function writeLargeFile(name: string, protection: Protection): Workload {
   }
 }
 
+/** What is done, then how it is protected, if at all. */
+export function rowName(what: string, { name }: Protection): string {
+  return name === '' ? what : `${what} ${name}`
+}
+
 function source(ground: Ground): string {
   return join(ground.data, LARGE_FILE)
 }
@@ -63,29 +84,6 @@ function written(ground: Ground): string {
   return join(ground.data, WRITTEN_FILE)
 }
 
-/** Random bytes: nothing on the way can take holes or repetitions for a shortcut. */
-async function makeLargeFile(ground: Ground): Promise<void> {
-  const known = await stat(source(ground)).catch(() => undefined)
-  if (known?.size === ground.fileBytes) return
-  const file = await open(source(ground), 'w')
-  const piece = Buffer.alloc(PIECE_BYTES)
-  for (let at = 0; at < ground.fileBytes; at += PIECE_BYTES) {
-    await file.write(randomFillSync(piece), 0, Math.min(PIECE_BYTES, ground.fileBytes - at))
-  }
-  await file.sync()
-  await file.close()
-}
-
-const sums = new Map<string, Promise<string>>()
-
-async function requireSame(original: string, copy: string): Promise<void> {
-  const expected = sums.get(original) ?? checksum(original)
-  sums.set(original, expected)
-  if ((await expected) !== (await checksum(copy))) throw new Error(`${copy} differs from ${original}`)
-}
-
-async function checksum(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  await pipeline(createReadStream(path, { highWaterMark: PIECE_BYTES }), hash)
-  return hash.digest('hex')
+function makeLargeFile(ground: Ground): Promise<void> {
+  return makeRandomFile(source(ground), ground.fileBytes)
 }

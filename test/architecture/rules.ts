@@ -142,7 +142,7 @@ export const layers: readonly Layer[] = [
   {
     // The programs of others are started in one way, whether they are to be tested with or measured.
     name: 'bench',
-    files: /^bench\/|^test\/interop\/(?:smbd|ports|process|paths|needs|wire-session)\.ts$/,
+    files: /^bench\/|^test\/interop\/(?:smbd|ports|process|paths|needs|wire-session|mac\/client)\.ts$/,
     mayImport: ['*'],
     packages: ['*'],
     mayTouchTheWorld: true,

@@ -1,0 +1,55 @@
+/** The short form of the bench: a few rows at small sizes, which fail at half their marks. Fit to be a step of the test run. */
+
+import { join } from 'node:path'
+import type { Need } from '../test/interop/needs.ts'
+import { needs } from '../test/interop/needs.ts'
+import { projectRoot } from '../test/interop/paths.ts'
+
+export const QUICK = 'quick'
+
+/** How the names of its rows begin; of several that do, the first. */
+export const QUICK_ROWS = [
+  'read',
+  'write',
+  'read signed GMAC',
+  'write encrypted AES-128-GCM',
+  'small create-write-close',
+  'small open-read-close',
+  'list',
+  'iscsi read 4 KiB random, depth 32',
+  'iscsi read 1024 KiB sequential',
+]
+
+/** Instead of the defaults; who gives an option has it. */
+export const QUICK_SIZES = { pairs: 3, size: 256 * 1024 ** 2, entries: 2000, files: 500 } as const
+
+/** A row fails below this part of its mark: a busy machine and small sizes alone do not get there. */
+export const QUICK_LENIENCY = 0.5
+
+/** More than it takes (under three minutes), less than a hung program would. */
+const LIMIT_SECONDS = 300
+
+export interface Step {
+  readonly name: string
+  readonly about: string
+  /** Without these there is nothing to measure with, or to compare with. */
+  readonly needs: readonly Need[]
+  readonly limitSeconds: number
+  readonly command: string
+  readonly args: readonly string[]
+}
+
+/**
+ * How to run it as a step, compiled, from wherever. It prints its tables, then `bench: <n> passed, <n> failed`, as the suites
+ * do, and exits with 0 unless a row fails; rows that were refused count as neither.
+ */
+export function quickStep(): Step {
+  return {
+    name: 'bench',
+    about: 'the short bench: no row below half its mark',
+    needs: [needs.smbclient, needs.smbd, needs.qemuImg, needs.libiscsi],
+    limitSeconds: LIMIT_SECONDS,
+    command: process.execPath,
+    args: [join(projectRoot, 'dist', 'bench', 'main.js'), QUICK],
+  }
+}
