@@ -21,6 +21,13 @@ export interface Venue {
 export interface Results {
   readonly rows: readonly Row[]
   readonly compared: readonly ComparisonRow[]
+  readonly broken: readonly BrokenRow[]
+}
+
+/** A row that could not be measured: a server or a client failed. */
+export interface BrokenRow {
+  readonly name: string
+  readonly error: string
 }
 
 export async function hold(contest: Contest, { base, ground, running, pairs }: Venue): Promise<Results> {
@@ -33,17 +40,30 @@ export async function hold(contest: Contest, { base, ground, running, pairs }: V
   for (const workload of workloads) await workload.prepare(ground)
   const ours = await start(contest.ours, directory, ground, running)
   const peer = missing === undefined ? await start(contest.peer, directory, ground, running) : undefined
-  const results = { rows: [] as Row[], compared: [] as ComparisonRow[] }
-  for (const [index, workload] of workloads.entries()) {
+  const results = { rows: [] as Row[], compared: [] as ComparisonRow[], broken: [] as BrokenRow[] }
+  const attempt = async (name: string, work: () => Promise<string>): Promise<void> => {
     const started = performance.now()
-    const row = await measure(workload, ground, { ours, peer }, pairs)
-    results.rows.push(row)
-    say(`${protocol} ${index + 1}/${workloads.length}: ${inShort(row)} ${since(started)}`)
+    const result = await work().catch((error: unknown) => {
+      results.broken.push({ name, error: String(error) })
+      return `${name}: FAIL: ${String(error)}`
+    })
+    const seconds = (performance.now() - started) / 1000
+    const done = results.rows.length + results.compared.length + results.broken.length
+    const all = workloads.length + comparisons.length
+    say(`${protocol} ${done}/${all}: ${result} [${seconds.toFixed(0)} s]`)
+  }
+  for (const workload of workloads) {
+    await attempt(workload.name, async () => {
+      const row = await measure(workload, ground, { ours, peer }, pairs)
+      results.rows.push(row)
+      return inShort(row)
+    })
   }
   for (const comparison of comparisons) {
-    const started = performance.now()
-    results.compared.push(await compare(comparison, ground, { ours, peer }, pairs))
-    say(`${protocol}: ${comparison.name} ${since(started)}`)
+    await attempt(comparison.name, async () => {
+      results.compared.push(await compare(comparison, ground, { ours, peer }, pairs))
+      return comparison.name
+    })
   }
   return results
 }
@@ -53,11 +73,6 @@ function inShort(row: Row): string {
   const peer = summary.peer === undefined ? '' : `, peer ${summary.peer.value.toFixed(0)}`
   const ratio = summary.ratio === undefined ? '' : `, ratio ${ratioText(summary)}`
   return `${row.name}: ${summary.ours.value.toFixed(0)} ${row.unit.name}${peer}${ratio}`
-}
-
-/** Seconds of wall time, with what was prepared and verified. */
-function since(started: number): string {
-  return `[${((performance.now() - started) / 1000).toFixed(0)} s]`
 }
 
 async function start(

@@ -97,8 +97,12 @@ async function measureAll(selection: Selection, sizes: Sizes, directory: string)
     console.log(`${MICRO} ${index + 1}/${selection.micros.length}: ${micro.name}`)
     micros.push(await measureMicro(micro))
   }
-  const [rows, compared] = [results.flatMap((each) => each.rows), results.flatMap((each) => each.compared)]
-  return { rows, compared, micros }
+  return {
+    rows: results.flatMap(({ rows }) => rows),
+    compared: results.flatMap(({ compared }) => compared),
+    broken: results.flatMap(({ broken }) => broken),
+    micros,
+  }
 }
 
 async function holdAll({ contests }: Selection, sizes: Sizes, directory: string): Promise<Results[]> {

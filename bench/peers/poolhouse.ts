@@ -23,6 +23,9 @@ import {
 const READY_SECONDS = 30
 const READY_FD = 3
 
+/** All clients are on one machine, and smbd has no such limits. */
+const CONNECTIONS = 1500
+
 /** What differs between the protocols. */
 type Served = (port: number, data: string) => string
 
@@ -83,6 +86,8 @@ function smb(port: number, data: string): string {
 listen = ["127.0.0.1:${port}"]
 signing = "enabled"
 encryption = "enabled"
+max_connections = ${CONNECTIONS}
+max_connections_per_address = ${CONNECTIONS}
 [iscsi]
 enabled = false
 [[share]]

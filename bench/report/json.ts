@@ -5,6 +5,7 @@ import { arch, cpus, release } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { ComparisonRow } from '../comparisons/comparison.ts'
+import type { BrokenRow } from '../contest.ts'
 import type { MicroRow } from '../micro/micro.ts'
 import { summarizeComparison } from './comparison.ts'
 import { summarizeMicro } from './micro.ts'
@@ -22,6 +23,7 @@ export interface Measured {
   readonly rows: readonly Row[]
   readonly compared: readonly ComparisonRow[]
   readonly micros: readonly MicroRow[]
+  readonly broken: readonly BrokenRow[]
 }
 
 /** What of an earlier run is compared with. */
@@ -45,7 +47,7 @@ const SUFFIX = '.json'
 /** @returns the file's path */
 export async function writeRecord(
   directory: string,
-  { rows, compared, micros }: Measured,
+  { rows, compared, micros, broken }: Measured,
   description: RunDescription,
 ): Promise<string> {
   const time = new Date().toISOString()
@@ -66,6 +68,7 @@ export async function writeRecord(
       'micros',
       micros.map((row) => ({ ...row, summary: summarizeMicro(row) })),
     ),
+    list('broken', broken),
   ]
   await mkdir(directory, { recursive: true })
   const path = join(directory, `${time.replaceAll(':', '')}${SUFFIX}`)

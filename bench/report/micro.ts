@@ -35,11 +35,11 @@ export function summarizeMicro({ isFlat, sizes }: MicroRow, leniency = 1): Micro
   })
   const unsteady = isFlat && shown.some(({ spread }) => spread > SPREAD_LIMIT)
   const limit = FLATNESS / leniency
-  const grown = isFlat && !unsteady ? shown.filter(({ growth }) => growth > limit) : []
+  const grows = isFlat && !unsteady && shown.some(({ growth }) => growth > limit)
   return {
     sizes: shown.map(({ label, cost, rate, growth }) => ({ label, cost, rate, growth })),
     refused: unsteady ? 'rounds disagree' : undefined,
-    failures: grown.map(({ label }) => `more than ${limit} times the cost at ${label}`),
+    failures: grows ? [`more than ${limit} times the cost`] : [],
   }
 }
 
@@ -53,22 +53,24 @@ export function renderMicros(rows: readonly MicroRow[], leniency = 1): string {
   })
   for (const row of rows) {
     const { sizes, refused, failures } = summarizeMicro(row, leniency)
-    const result = refused === undefined ? failures.join(', ') : `refused: ${refused}`
     for (const [index, { label, cost, rate, growth }] of sizes.entries()) {
       const speed = rate === undefined ? NANOSECONDS_PER_SECOND / cost : rate
       table.push([
         ...[index === 0 ? row.name : '', sizes.length === 1 ? '' : label, cost.toFixed(0)],
         ...[rate === undefined ? 'calls/s' : 'MiB/s', speed.toFixed(0), ''],
-        row.isFlat ? growth.toFixed(2) : '',
-        index === 0 ? verdict(row.isFlat, result) : '',
+        row.isFlat && refused === undefined ? growth.toFixed(2) : '',
+        index === 0 ? verdict(row, { refused, failures }) : '',
       ])
     }
   }
   return table.toString()
 }
 
-function verdict(isFlat: boolean, result: string): string {
+function verdict(
+  { isFlat }: MicroRow,
+  { refused, failures }: Pick<MicroSummary, 'refused' | 'failures'>,
+): string {
   if (!isFlat) return ''
-  if (result === '') return 'pass'
-  return result.startsWith('refused') ? result : `FAIL: ${result}`
+  if (refused !== undefined) return `refused: ${refused}`
+  return failures.length === 0 ? 'pass' : `FAIL: ${failures.join(', ')}`
 }

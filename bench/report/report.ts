@@ -27,10 +27,11 @@ export async function report(
   measured: Measured,
   { description, keep, leniency }: ReportOptions,
 ): Promise<number> {
-  const { rows, compared, micros } = measured
+  const { rows, compared, micros, broken } = measured
   if (rows.length > 0) console.log(renderTable(rows, leniency))
   if (compared.length > 0) console.log(renderComparisons(compared))
   if (micros.length > 0) console.log(renderMicros(micros, leniency))
+  for (const { name, error } of broken) console.log(`${name} could not be measured: ${error}`)
   const directory = keep ? HISTORY : OUT
   const record = await writeRecord(directory, measured, description)
   console.log(`written to ${record}`)
@@ -42,15 +43,16 @@ export async function report(
   return tell(measured, leniency)
 }
 
-function tell({ rows, compared, micros }: Measured, leniency: number): number {
+function tell({ rows, compared, micros, broken }: Measured, leniency: number): number {
   const summaries = [
     ...rows.map((row) => summarize(row, leniency)),
     ...compared.map(summarizeComparison),
     ...micros.map((row) => summarizeMicro(row, leniency)),
   ]
-  const failed = summaries.filter(({ failures }) => failures.length > 0).length
+  const missed = summaries.filter(({ failures }) => failures.length > 0).length
+  const failed = missed + broken.length
   const refused = summaries.filter(({ failures, refused }) => failures.length === 0 && refused !== undefined)
   if (refused.length > 0) console.log(`${refused.length} rows were refused: measure them again`)
-  console.log(`bench: ${summaries.length - failed - refused.length} passed, ${failed} failed`)
+  console.log(`bench: ${summaries.length - missed - refused.length} passed, ${failed} failed`)
   return failed
 }
