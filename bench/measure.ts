@@ -22,20 +22,30 @@ export async function measure(
   pairs: number,
 ): Promise<Row> {
   const servers = peer === undefined ? [ours] : [ours, peer]
+  const whose = (server: RunningServer) => (server === ours ? 'with ours' : 'with the peer')
   for (const server of servers) {
-    await workload.verify(ground, server)
+    await told(whose(server), workload.verify(ground, server))
     resetPeak(server.pid)
   }
   const samples = new Map<RunningServer, Sample[]>(servers.map((server) => [server, []]))
   for (let pair = 0; pair < Math.min(pairs, workload.mostPairs ?? pairs); pair++) {
     // Each goes first every other time.
     for (const server of pair % 2 === 0 ? servers : servers.toReversed()) {
-      samples.get(server)?.push(await sample(workload, ground, server))
+      samples.get(server)?.push(await told(whose(server), sample(workload, ground, server)))
     }
   }
   const of = (server: RunningServer | undefined) => (server === undefined ? [] : (samples.get(server) ?? []))
   const { name, unit, mark } = workload
   return { name, unit, mark, ours: of(ours), peer: of(peer) }
+}
+
+/** Says with which server it was that something failed. */
+async function told<T>(whose: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw new Error(`${whose}: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 async function sample(workload: Workload, ground: Ground, server: RunningServer): Promise<Sample> {
