@@ -16,6 +16,8 @@ export interface Venue {
   /** Servers that were started are put here, for whoever ends the run early. */
   readonly running: RunningServer[]
   readonly pairs: number
+  /** Whether there is time to begin another row; those that there is none for are left out. */
+  readonly hasTime: () => boolean
 }
 
 export interface Results {
@@ -30,7 +32,10 @@ export interface BrokenRow {
   readonly error: string
 }
 
-export async function hold(contest: Contest, { base, ground, running, pairs }: Venue): Promise<Results> {
+export async function hold(
+  contest: Contest,
+  { base, ground, running, pairs, hasTime }: Venue,
+): Promise<Results> {
   const { protocol, workloads, comparisons } = contest
   const directory = join(base, protocol)
   await mkdir(directory)
@@ -42,6 +47,7 @@ export async function hold(contest: Contest, { base, ground, running, pairs }: V
   const peer = missing === undefined ? await start(contest.peer, directory, ground, running) : undefined
   const results = { rows: [] as Row[], compared: [] as ComparisonRow[], broken: [] as BrokenRow[] }
   const attempt = async (name: string, work: () => Promise<string>): Promise<void> => {
+    if (!hasTime()) return say(`left out, as the time is up: ${name}`)
     const started = performance.now()
     const result = await work().catch((error: unknown) => {
       results.broken.push({ name, error: String(error) })

@@ -12,7 +12,7 @@ import { MICRO } from './micro/all.ts'
 import { measureMicro } from './micro/measure.ts'
 import type { MicroRow } from './micro/micro.ts'
 import type { RunningServer } from './peers/peer.ts'
-import { QUICK, QUICK_LENIENCY, QUICK_ROWS, QUICK_SIZES } from './quick.ts'
+import { QUICK, QUICK_LENIENCY, QUICK_ROWS, QUICK_SECONDS, QUICK_SIZES } from './quick.ts'
 import type { Measured } from './report/json.ts'
 import { report } from './report/report.ts'
 import { clientsOf, knownNames, type Selection, select, selectFirst } from './selection.ts'
@@ -68,7 +68,10 @@ async function bench(wanted: string[], options: Options): Promise<void> {
   )
   const missing = clientsOf(selection).filter((client) => !isInstalled(client))
   if (missing.length > 0) program.error(`not installed: ${missing.join(', ')}; run: npm run setup:peers`)
-  const measured = await measureAll(selection, sizes, resolve(options.dir))
+  const measured = await measureAll(selection, {
+    ...{ sizes, directory: resolve(options.dir) },
+    hasTime: () => !isQuick || performance.now() < QUICK_SECONDS * 1000,
+  })
   const description = { ...sizes, fileBytes: sizes.size }
   const failed = await report(measured, {
     ...{ description, keep: options.keep, leniency: isQuick ? QUICK_LENIENCY : 1 },
@@ -90,8 +93,14 @@ function selected(choose: () => Selection): Selection {
   }
 }
 
-async function measureAll(selection: Selection, sizes: Sizes, directory: string): Promise<Measured> {
-  const results = selection.contests.length > 0 ? await holdAll(selection, sizes, directory) : []
+interface Circumstances {
+  readonly sizes: Sizes
+  readonly directory: string
+  readonly hasTime: () => boolean
+}
+
+async function measureAll(selection: Selection, circumstances: Circumstances): Promise<Measured> {
+  const results = selection.contests.length > 0 ? await holdAll(selection, circumstances) : []
   const micros: MicroRow[] = []
   for (const [index, micro] of selection.micros.entries()) {
     console.log(`${MICRO} ${index + 1}/${selection.micros.length}: ${micro.name}`)
@@ -105,7 +114,10 @@ async function measureAll(selection: Selection, sizes: Sizes, directory: string)
   }
 }
 
-async function holdAll({ contests }: Selection, sizes: Sizes, directory: string): Promise<Results[]> {
+async function holdAll(
+  { contests }: Selection,
+  { sizes, directory, hasTime }: Circumstances,
+): Promise<Results[]> {
   const base = await mkdtemp(join(directory, 'poolhouse-bench-'))
   const running: RunningServer[] = []
   const cleanUp = async () => {
@@ -119,7 +131,7 @@ async function holdAll({ contests }: Selection, sizes: Sizes, directory: string)
     const ground = await makeGround(base, sizes)
     const results: Results[] = []
     for (const contest of contests) {
-      results.push(await hold(contest, { base, ground, running, pairs: sizes.pairs }))
+      results.push(await hold(contest, { base, ground, running, pairs: sizes.pairs, hasTime }))
       await stopAll(running)
     }
     return results

@@ -21,10 +21,13 @@ export const QUICK_ROWS = [
 ]
 
 /** Instead of the defaults; who gives an option has it. */
-export const QUICK_SIZES = { pairs: 3, size: 256 * 1024 ** 2, entries: 2000, files: 500 } as const
+export const QUICK_SIZES = { pairs: 3, size: 128 * 1024 ** 2, entries: 2000, files: 500 } as const
 
 /** A row fails below this part of its mark: a busy machine and small sizes alone do not get there. */
 export const QUICK_LENIENCY = 0.5
+
+/** No row begins later than so long after the start, however slow the machine is. */
+export const QUICK_SECONDS = 150
 
 /** More than it takes (under three minutes), less than a hung program would. */
 const LIMIT_SECONDS = 300

@@ -8,7 +8,7 @@ import { ratioText, verdict } from './table.ts'
 
 const WIDTH = 1100
 const ROW_HEIGHT = 22
-const MARGIN = { top: 90, bottom: 40, left: 260, right: 40 }
+const MARGIN = { top: 100, bottom: 40, left: 310, right: 150 }
 const COLOURS = { pass: '#2a7d3f', fail: '#c0392b', refused: '#999999', earlier: '#9fb6cd', mark: '#222222' }
 const THIS_SIZE = 12
 const EARLIER_SIZE = 7
@@ -42,17 +42,15 @@ export async function writePlot(
         left: 'center',
       },
       legend: {
-        top: 56,
+        top: 66,
         data: [...KINDS.map(([name]) => name), ...(earlier.length === 0 ? [] : ['earlier runs']), 'mark'],
       },
       grid: MARGIN,
       xAxis: { type: 'log', name: 'ratio', splitLine: { show: true } },
-      yAxis: {
-        type: 'category',
-        inverse: true,
-        data: shown.map(({ name }) => name),
-        axisTick: { show: false },
-      },
+      yAxis: [
+        categories(shown.map(({ name }) => name)),
+        categories(shown.map((row) => ratioText(summarize(row)))),
+      ],
       series: [
         spreads(shown),
         ...earlier.map((run, index) => pastRun(shown, run, (index + 1) / earlier.length)),
@@ -108,18 +106,15 @@ function verdicts(rows: readonly Row[]): echarts.SeriesOption[] {
   const points = rows.map((row, index) => ({ row, index, summary: summarize(row) }))
   return KINDS.map(([name, color, symbol, begins]) => ({
     ...{ type: 'scatter' as const, name, symbol, symbolSize: THIS_SIZE, itemStyle: { color } },
-    label: { show: true, position: 'right' as const, distance: 8, fontSize: 10, formatter: labelOf(rows) },
     data: points
       .filter(({ summary }) => verdict(summary).startsWith(begins))
       .map(({ summary, index }): Point => [summary.ratio?.median ?? 1, index]),
   }))
 }
 
-function labelOf(rows: readonly Row[]): (point: { readonly value: unknown }) => string {
-  return ({ value }) => {
-    const row = Array.isArray(value) ? rows[Number(value[1])] : undefined
-    return row === undefined ? '' : ratioText(summarize(row))
-  }
+/** One line for each row; of two such axes the second is on the right. */
+function categories(data: string[]) {
+  return { type: 'category' as const, inverse: true, data, axisTick: { show: false } }
 }
 
 function marks(rows: readonly Row[]): echarts.SeriesOption {
