@@ -41,7 +41,7 @@ export async function hold(
   await mkdir(directory)
   const missing = contest.peer.missing()
   if (missing !== undefined) say(`${contest.peer.name} is left out: ${missing}`)
-  say(`${protocol}: making files for ${workloads.length} rows`)
+  if (workloads.length > 0) say(`${protocol}: making files for ${workloads.length} rows`)
   for (const workload of workloads) await workload.prepare(ground)
   const ours = await start(contest.ours, directory, ground, running)
   const peer = missing === undefined ? await start(contest.peer, directory, ground, running) : undefined

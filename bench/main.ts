@@ -16,6 +16,7 @@ import { QUICK, QUICK_LENIENCY, QUICK_ROWS, QUICK_SECONDS, QUICK_SIZES } from '.
 import type { Measured } from './report/json.ts'
 import { report } from './report/report.ts'
 import { clientsOf, knownNames, type Selection, select, selectFirst } from './selection.ts'
+import type { Contest } from './workloads/all.ts'
 import type { Ground } from './workloads/workload.ts'
 
 const DEFAULTS = { pairs: 5, size: 2 * 1024 ** 3, entries: 10_000, files: 10_000 }
@@ -131,13 +132,20 @@ async function holdAll(
     const ground = await makeGround(base, sizes)
     const results: Results[] = []
     for (const contest of contests) {
-      results.push(await hold(contest, { base, ground, running, pairs: sizes.pairs, hasTime }))
+      const venue = { base, ground, running, pairs: sizes.pairs, hasTime }
+      results.push(await hold(contest, venue).catch((error: unknown) => notHeld(contest, error)))
       await stopAll(running)
     }
     return results
   } finally {
     await cleanUp()
   }
+}
+
+/** A server did not start, or files could not be made: the other contests are held all the same. */
+function notHeld({ protocol }: Contest, error: unknown): Results {
+  console.log(`${protocol}: FAIL: ${String(error)}`)
+  return { rows: [], compared: [], broken: [{ name: `all rows of ${protocol}`, error: String(error) }] }
 }
 
 async function makeGround(base: string, { size, entries, files }: Sizes): Promise<Ground> {
