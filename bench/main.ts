@@ -73,7 +73,8 @@ async function bench(wanted: string[], options: Options): Promise<void> {
     ...{ sizes, directory: resolve(options.dir) },
     hasTime: () => !isQuick || performance.now() < QUICK_SECONDS * 1000,
   })
-  const description = { ...sizes, fileBytes: sizes.size }
+  const { pairs, size: fileBytes, entries, files } = sizes
+  const description = { pairs, fileBytes, entries, files }
   const failed = await report(measured, {
     ...{ description, keep: options.keep, leniency: isQuick ? QUICK_LENIENCY : 1 },
   })
