@@ -27,7 +27,10 @@ export interface Limits {
   readonly sessions: number
   /** A connection that has not logged in by then is closed. */
   readonly loginMilliseconds: number
-  /** Silence after which an initiator is asked whether it is there, and after which it is taken for gone. */
+  /**
+   * Silence after which an initiator is asked whether it is there, and after which it is taken for gone. More than half a minute:
+   * libiscsi's programs sleep for one, and answer nothing meanwhile.
+   */
   readonly silenceMilliseconds: number
   /** How long what ends a task (management, logout, reinstatement) waits for what the disk does already. */
   readonly settleMilliseconds: number
@@ -43,7 +46,7 @@ const MEBIBYTE = 1024 * 1024
 export const DEFAULT_LIMITS: Limits = {
   sessions: 256,
   loginMilliseconds: 15_000,
-  silenceMilliseconds: 30_000,
+  silenceMilliseconds: 45_000,
   settleMilliseconds: 5000,
   logoutMilliseconds: 2000,
   dataOutBytes: 32 * MEBIBYTE,
