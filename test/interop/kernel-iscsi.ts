@@ -10,7 +10,7 @@ import { startServer } from './server.ts'
 import { lastLines, type Server } from './server-process.ts'
 import type { Suite } from './suite.ts'
 
-const labSeconds = 900
+const labSeconds = 1500
 const kills = 3
 const name = 'iqn.2026-11.test.interop:kernel'
 const luns = { large: 0, small: 1, added: 2 } as const
