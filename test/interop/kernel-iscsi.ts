@@ -33,6 +33,7 @@ export const kernelIscsiSuite: Suite = {
   name: 'kernel-iscsi',
   about: "the Linux kernel's iSCSI initiator in the lab's virtual machine",
   needs: [needs.qemu, needs.lab],
+  bearsCompany: true,
   limitSeconds: labSeconds + 60,
   run: kernelIscsi,
 }

@@ -20,6 +20,7 @@ export const libiscsiSuite: Suite = {
   name: 'libiscsi',
   about: "libiscsi's suite of tests, and qemu-img with its driver",
   needs: [needs.libiscsi, needs.libiscsiRunner, needs.qemuImg],
+  bearsCompany: true,
   limitSeconds: runSeconds + convertSeconds + 60,
   run: libiscsi,
 }
