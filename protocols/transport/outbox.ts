@@ -27,6 +27,8 @@ export class Outbox {
     if (header !== undefined) this.#push(header)
     for (const chunk of chunks) this.#push(chunk)
     if (release !== undefined) this.#releases.push(release)
+    // Joining gains nothing any more; and what a turn may add would be beyond the limit of what is queued.
+    if (this.#bytes > JOINED_BYTES) return this.flush()
     if (this.#isScheduled) return
     this.#isScheduled = true
     setImmediate(() => this.flush())

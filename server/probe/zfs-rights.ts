@@ -44,9 +44,9 @@ export async function missingRights(
       const missing = needed.filter((right) => !given.has(right))
       if (missing.length > 0) messages.push(describe(dataset, missing, delegate))
     } catch (error) {
-      // That it is missing is told with the share.
-      if (error instanceof ZfsError && error.code === 'not-found') continue
-      messages.push(`the rights on "${dataset}" are not known: ${(error as Error).message}`)
+      // That the dataset or zfs itself is missing is told with the share.
+      if (!(error instanceof ZfsError) || error.code === 'not-found') continue
+      messages.push(`the rights on "${dataset}" are not known: ${error.message}`)
     }
   }
   return messages
