@@ -41,6 +41,15 @@ class Symlink:
         self.target = target
 
 
+def what_is(path):
+    """A name can be listed though nobody can open it: of a file that is to be deleted."""
+    try:
+        status = os.lstat(path)
+        return f'{status.st_size} bytes, {status.st_nlink} names'
+    except OSError as error:
+        return error.strerror
+
+
 class Model:
     def __init__(self):
         self.nodes = {'': Directory()}
@@ -87,7 +96,7 @@ class Model:
                 seen.add(os.path.relpath(os.path.join(base, name), root))
         expected = {path for path in self.nodes if path}
         problems += [f'missing: {path}' for path in sorted(expected - seen)]
-        problems += [f'not expected: {path}' for path in sorted(seen - expected)]
+        problems += [f'not expected: {path} ({what_is(os.path.join(root, path))})' for path in sorted(seen - expected)]
         for path in sorted(expected & seen):
             problem = self.compare(root, path)
             if problem is not None:
