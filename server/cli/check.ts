@@ -27,7 +27,8 @@ import { notBuilt, servedShares } from '../serve/not-built.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, print, readConfiguration } from './context.ts'
+import { ExitCode, print } from './context.ts'
+import { readConfiguration } from './read-configuration.ts'
 
 export interface CheckOptions extends CommonOptions {
   readonly json?: boolean

@@ -6,7 +6,8 @@ import { done, failed, type Outcome } from '../outcome.ts'
 import { type CloneRequest, makeClone } from '../restore/clone.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print, readConfiguration } from './context.ts'
+import { ExitCode, fail, print } from './context.ts'
+import { readConfiguration } from './read-configuration.ts'
 import { datasetOf } from './snapshot.ts'
 
 export interface CloneOptions extends CommonOptions {

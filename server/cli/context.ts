@@ -1,9 +1,6 @@
-/** What the commands share: streams, the user they run as, exit codes, reading the configuration. */
+/** What the commands share: streams, the user they run as, exit codes. */
 
 import type { Readable, Writable } from 'node:stream'
-import { loadConfiguration } from '../config/load.ts'
-import { formatProblem } from '../config/problems.ts'
-import type { Configuration } from '../config/types.ts'
 import type { StartServer } from '../serve/running-server.ts'
 
 export const ExitCode = {
@@ -38,16 +35,4 @@ export function print(context: CommandContext, line: string): void {
 export function fail(context: CommandContext, message: string, code: ExitCode = ExitCode.failed): ExitCode {
   context.stderr.write(`poolhouse: ${message}\n`)
   return code
-}
-
-/** Loads the configuration, or writes all that is wrong with it and returns undefined: exit with `ExitCode.usage`. */
-export async function readConfiguration(
-  context: CommandContext,
-  options: CommonOptions,
-  isPublic = false,
-): Promise<Configuration | undefined> {
-  const outcome = await loadConfiguration({ file: options.config, directory: context.directory, isPublic })
-  if (outcome.ok) return outcome.configuration
-  for (const problem of outcome.problems) context.stderr.write(`${formatProblem(problem)}\n`)
-  return undefined
 }

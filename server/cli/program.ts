@@ -3,23 +3,31 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { packageVersion } from '../version.ts'
 import type { CheckOptions } from './check.ts'
-import { check } from './check.ts'
-import { type CloneOptions, cloneOne } from './clone.ts'
+import type { CloneOptions } from './clone.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode } from './context.ts'
 import type { InitOptions } from './init.ts'
-import { init } from './init.ts'
-import type { GrantOptions, PullOptions, PushOptions, ReplicateOptions } from './replicate.ts'
-import { listReplications, pull, push, replicateAll, serveKey, showKey } from './replicate.ts'
-import { type RestoreOptions, restore } from './restore.ts'
+import type { PullOptions, PushOptions, ReplicateOptions } from './replicate.ts'
+import type { GrantOptions } from './replication-key.ts'
+import type { RestoreOptions } from './restore.ts'
 import type { ServeOptions } from './serve.ts'
-import { serve } from './serve.ts'
 import type { SnapshotOptions } from './snapshot.ts'
-import { holdOne, makeSnapshot, releaseOne, showChanges, showSnapshots, thinSnapshots } from './snapshot.ts'
 import type { StatusOptions } from './status.ts'
-import { endOpen, endSession, showStatus } from './status.ts'
 import type { AddOptions, ListOptions, PasswordOptions } from './user.ts'
-import { addUser, changePassword, listUsers, removeUser, setDisabled } from './user.ts'
+
+/** A command loads what it needs when it runs: a replication starts one on the other machine for each of its questions. */
+const commands = {
+  check: () => import('./check.ts'),
+  clone: () => import('./clone.ts'),
+  init: () => import('./init.ts'),
+  replicate: () => import('./replicate.ts'),
+  replicationKey: () => import('./replication-key.ts'),
+  restore: () => import('./restore.ts'),
+  serve: () => import('./serve.ts'),
+  snapshot: () => import('./snapshot.ts'),
+  status: () => import('./status.ts'),
+  user: () => import('./user.ts'),
+}
 
 const FILE_DESCRIPTOR_MAXIMUM = 1023
 
@@ -85,7 +93,7 @@ function addServe(program: Command, context: CommandContext, finish: Finish): vo
       fileDescriptor,
     )
     .option('--public', 'without a configuration: standard ports on all addresses (needs root)')
-    .action((options: ServeOptions) => finish(serve(context, options)))
+    .action((options: ServeOptions) => finish(commands.serve().then(({ serve }) => serve(context, options))))
 }
 
 function fileDescriptor(text: string): number {
@@ -108,7 +116,9 @@ function addInit(program: Command, context: CommandContext, finish: Finish): voi
     .option('--unix-user <name>', 'system user it acts as')
     .option('--yes', 'ask nothing')
     .option('--force', 'overwrite an existing file')
-    .action((directory: string, options: InitOptions) => finish(init(context, directory, options)))
+    .action((directory: string, options: InitOptions) =>
+      finish(commands.init().then(({ init }) => init(context, directory, options))),
+    )
 }
 
 function addCheck(program: Command, context: CommandContext, finish: Finish): void {
@@ -117,7 +127,7 @@ function addCheck(program: Command, context: CommandContext, finish: Finish): vo
     .description('validate the configuration and probe each share')
     .addOption(configOption())
     .option('--json', 'as JSON')
-    .action((options: CheckOptions) => finish(check(context, options)))
+    .action((options: CheckOptions) => finish(commands.check().then(({ check }) => check(context, options))))
 }
 
 function addUserCommands(program: Command, context: CommandContext, finish: Finish): void {
@@ -128,18 +138,24 @@ function addUserCommands(program: Command, context: CommandContext, finish: Fini
     .addOption(configOption())
     .option('--password-stdin', 'read the password from standard input')
     .option('--unix-user <name>', 'system user it acts as (default: the one of the same name)')
-    .action((name: string, options: AddOptions) => finish(addUser(context, name, options)))
+    .action((name: string, options: AddOptions) =>
+      finish(commands.user().then(({ addUser }) => addUser(context, name, options))),
+    )
   user
     .command('passwd <name>')
     .description('change the password of an account')
     .addOption(configOption())
     .option('--password-stdin', 'read the password from standard input')
-    .action((name: string, options: PasswordOptions) => finish(changePassword(context, name, options)))
+    .action((name: string, options: PasswordOptions) =>
+      finish(commands.user().then(({ changePassword }) => changePassword(context, name, options))),
+    )
   user
     .command('remove <name>')
     .description('remove an account')
     .addOption(configOption())
-    .action((name: string, options: CommonOptions) => finish(removeUser(context, name, options)))
+    .action((name: string, options: CommonOptions) =>
+      finish(commands.user().then(({ removeUser }) => removeUser(context, name, options))),
+    )
   for (const [word, disabled] of [
     ['disable', true],
     ['enable', false],
@@ -148,14 +164,18 @@ function addUserCommands(program: Command, context: CommandContext, finish: Fini
       .command(`${word} <name>`)
       .description(disabled ? 'keep an account but refuse its logins' : 'let a disabled account log in again')
       .addOption(configOption())
-      .action((name: string, options: CommonOptions) => finish(setDisabled(context, name, disabled, options)))
+      .action((name: string, options: CommonOptions) =>
+        finish(commands.user().then(({ setDisabled }) => setDisabled(context, name, disabled, options))),
+      )
   }
   user
     .command('list')
     .description('list the accounts')
     .addOption(configOption())
     .option('--json', 'as JSON')
-    .action((options: ListOptions) => finish(listUsers(context, options)))
+    .action((options: ListOptions) =>
+      finish(commands.user().then(({ listUsers }) => listUsers(context, options))),
+    )
 }
 
 function addStatusCommands(program: Command, context: CommandContext, finish: Finish): void {
@@ -164,21 +184,27 @@ function addStatusCommands(program: Command, context: CommandContext, finish: Fi
     .description('show sessions, open files and space of the running server')
     .addOption(configOption())
     .option('--json', 'as JSON')
-    .action((options: StatusOptions) => finish(showStatus(context, options)))
+    .action((options: StatusOptions) =>
+      finish(commands.status().then(({ showStatus }) => showStatus(context, options))),
+    )
   program
     .command('session')
     .description('manage sessions')
     .command('close <id>')
     .description('drop a session')
     .addOption(configOption())
-    .action((id: string, options: CommonOptions) => finish(endSession(context, id, options)))
+    .action((id: string, options: CommonOptions) =>
+      finish(commands.status().then(({ endSession }) => endSession(context, id, options))),
+    )
   program
     .command('file')
     .description('manage open files')
     .command('close <id>')
     .description('close an open file')
     .addOption(configOption())
-    .action((id: string, options: CommonOptions) => finish(endOpen(context, id, options)))
+    .action((id: string, options: CommonOptions) =>
+      finish(commands.status().then(({ endOpen }) => endOpen(context, id, options))),
+    )
 }
 
 function addSnapshotCommands(program: Command, context: CommandContext, finish: Finish): void {
@@ -189,33 +215,38 @@ function addSnapshotCommands(program: Command, context: CommandContext, finish: 
     snapshot.command(usage).description(description).addOption(configOption())
   command('list <share>', 'list them, the oldest first')
     .option('--json', 'as JSON')
-    .action((share: string, options: SnapshotOptions) => finish(showSnapshots(context, share, options)))
+    .action((share: string, options: SnapshotOptions) =>
+      finish(commands.snapshot().then(({ showSnapshots }) => showSnapshots(context, share, options))),
+    )
   command('create <share> [about]', 'take one now; its name ends with the given word').action(
     (share: string, about: string | undefined, options: SnapshotOptions) =>
-      finish(makeSnapshot(context, share, about, options)),
+      finish(commands.snapshot().then(({ makeSnapshot }) => makeSnapshot(context, share, about, options))),
   )
   command('hold <share> <name>', 'keep one until it is released').action(
-    (share: string, name: string, options: SnapshotOptions) => finish(holdOne(context, share, name, options)),
+    (share: string, name: string, options: SnapshotOptions) =>
+      finish(commands.snapshot().then(({ holdOne }) => holdOne(context, share, name, options))),
   )
   command('release <share> <name>', 'end a hold').action(
     (share: string, name: string, options: SnapshotOptions) =>
-      finish(releaseOne(context, share, name, options)),
+      finish(commands.snapshot().then(({ releaseOne }) => releaseOne(context, share, name, options))),
   )
   command('diff <share> <name>', 'show what has changed since')
     .option('--json', 'as JSON')
     .action((share: string, name: string, options: SnapshotOptions) =>
-      finish(showChanges(context, share, name, options)),
+      finish(commands.snapshot().then(({ showChanges }) => showChanges(context, share, name, options))),
     )
   command('thin <share>', 'destroy those that [snapshots] does not keep')
     .option('--dry-run', 'only say which')
     .option('--json', 'as JSON')
-    .action((share: string, options: SnapshotOptions) => finish(thinSnapshots(context, share, options)))
+    .action((share: string, options: SnapshotOptions) =>
+      finish(commands.snapshot().then(({ thinSnapshots }) => thinSnapshots(context, share, options))),
+    )
   command('clone <share> <name>', 'make a read-only copy that takes no room, to be served beside it')
     .requiredOption('--as <name>', 'name of the share for it, and of its dataset')
     .option('--lun <id>', 'of a LUN on a zvol; <share> is its target', lunId)
     .option('--json', 'as JSON')
     .action((share: string, name: string, options: CloneOptions) =>
-      finish(cloneOne(context, share, name, options)),
+      finish(commands.clone().then(({ cloneOne }) => cloneOne(context, share, name, options))),
     )
 }
 
@@ -237,7 +268,9 @@ function addRestore(program: Command, context: CommandContext, finish: Finish): 
     .option('--dry-run', 'only say what would be done')
     .option('--yes', 'ask nothing')
     .option('--json', 'as JSON; asks nothing')
-    .action((share: string, options: RestoreOptions) => finish(restore(context, share, options)))
+    .action((share: string, options: RestoreOptions) =>
+      finish(commands.restore().then(({ restore }) => restore(context, share, options))),
+    )
 }
 
 function addReplicateCommands(program: Command, context: CommandContext, finish: Finish): void {
@@ -254,18 +287,24 @@ function addReplicateCommands(program: Command, context: CommandContext, finish:
       .option('--ssh-port <n>', 'port')
       .option('--ssh-command <program>', 'what is started as ssh')
   streaming('all', 'carry out each [[replicate]] (the default)', true).action((options: ReplicateOptions) =>
-    finish(replicateAll(context, options)),
+    finish(commands.replicate().then(({ replicateAll }) => replicateAll(context, options))),
   )
   reaching('push <dataset>', 'send the snapshots that a target lacks; the dataset may be given by its share')
     .option('--to <place>', 'user@host:tank/backups/box (default: as configured)')
     .option('--snapshot', 'take a snapshot first')
-    .action((name: string, options: PushOptions) => finish(push(context, name, options)))
+    .action((name: string, options: PushOptions) =>
+      finish(commands.replicate().then(({ push }) => push(context, name, options))),
+    )
   reaching('pull <dataset>', 'fetch the snapshots that a dataset of this machine lacks')
     .requiredOption('--from <place>', 'user@host:tank/home/anna')
-    .action((name: string, options: PullOptions) => finish(pull(context, name, options)))
+    .action((name: string, options: PullOptions) =>
+      finish(commands.replicate().then(({ pull }) => pull(context, name, options))),
+    )
   command('list', 'show how far each target is')
     .option('--json', 'as JSON')
-    .action((options: ReplicateOptions) => finish(listReplications(context, options)))
+    .action((options: ReplicateOptions) =>
+      finish(commands.replicate().then(({ listReplications }) => listReplications(context, options))),
+    )
   const granting = (usage: string, description: string) =>
     replicate
       .command(usage)
@@ -274,9 +313,11 @@ function addReplicateCommands(program: Command, context: CommandContext, finish:
       .option('--thin', 'it may destroy our snapshots there: for keep')
       .option('--send', 'it may fetch from there: for pull')
   granting('key <file>', 'print the line of authorized_keys for a public key').action(
-    (file: string, options: GrantOptions) => finish(showKey(context, file, options)),
+    (file: string, options: GrantOptions) =>
+      finish(commands.replicationKey().then(({ showKey }) => showKey(context, file, options))),
   )
   granting('serve', 'carry out one command that came over ssh (for authorized_keys)').action(
-    (options: GrantOptions) => finish(serveKey(context, options)),
+    (options: GrantOptions) =>
+      finish(commands.replicationKey().then(({ serveKey }) => serveKey(context, options))),
   )
 }

@@ -1,6 +1,5 @@
 /** `poolhouse replicate`: datasets sent to other pools and machines, or fetched from them; and the side that a key may reach. */
 
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import Table from 'cli-table3'
 import { PLACE_FORMS, PLAIN_DATASET, parsePlace } from '../config/places.ts'
@@ -8,9 +7,7 @@ import { formatSize } from '../config/sizes.ts'
 import type { Configuration } from '../config/types.ts'
 import { done, failed, type Outcome } from '../outcome.ts'
 import { type Replication, type ReplicationEvent, replicate, type StreamPlan } from '../zfs/replicate.ts'
-import type { Grant } from '../zfs/replication-guard.ts'
 import { formatDuration, progressLine } from '../zfs/replication-progress.ts'
-import { authorizedKeysLine, serveReplication } from '../zfs/replication-serve.ts'
 import { createSide, type SshOptions } from '../zfs/replication-side.ts'
 import {
   configuredReplications,
@@ -20,7 +17,8 @@ import {
 } from '../zfs/share-replication.ts'
 import { takeSnapshot } from '../zfs/share-snapshots.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print, readConfiguration } from './context.ts'
+import { ExitCode, fail, print } from './context.ts'
+import { readConfiguration } from './read-configuration.ts'
 
 export interface ReplicateOptions extends CommonOptions {
   readonly json?: boolean
@@ -37,12 +35,6 @@ export interface PushOptions extends ReplicateOptions {
 
 export interface PullOptions extends ReplicateOptions {
   readonly from: string
-}
-
-export interface GrantOptions {
-  readonly root: string
-  readonly thin?: boolean
-  readonly send?: boolean
 }
 
 type Work = Omit<Replication, 'report' | 'now' | 'dryRun' | 'signal'>
@@ -229,45 +221,4 @@ export async function listReplications(
   }
   print(context, table.toString())
   return code
-}
-
-/** As the forced command of a key: does what the client asked for, when it is allowed. */
-export async function serveKey(context: CommandContext, options: GrantOptions): Promise<ExitCode> {
-  const grant = grantOf(options)
-  if (!grant.ok) return fail(context, grant.message, ExitCode.usage)
-  const { SSH_ORIGINAL_COMMAND: line } = process.env
-  if (line === undefined) return fail(context, 'this key is for replication alone: it gives no shell')
-  try {
-    const outcome = await serveReplication(line, grant.value)
-    return outcome.ok
-      ? outcome.value === 0
-        ? ExitCode.done
-        : ExitCode.failed
-      : fail(context, outcome.message)
-  } catch (error) {
-    return fail(context, (error as Error).message)
-  }
-}
-
-/** Prints the line for authorized_keys. */
-export async function showKey(
-  context: CommandContext,
-  file: string,
-  options: GrantOptions,
-): Promise<ExitCode> {
-  const grant = grantOf(options)
-  if (!grant.ok) return fail(context, grant.message, ExitCode.usage)
-  try {
-    const line = authorizedKeysLine(await readFile(file, 'utf8'), process.argv[1] ?? '', grant.value)
-    if (!line.ok) return fail(context, `${file}: ${line.message}`)
-    print(context, line.value)
-    return ExitCode.done
-  } catch (error) {
-    return fail(context, (error as Error).message)
-  }
-}
-
-function grantOf({ root, thin = false, send = false }: GrantOptions): Outcome<Grant> {
-  if (!PLAIN_DATASET.test(root)) return failed(`--root ${JSON.stringify(root)} is no name of a dataset`)
-  return done({ root, thin, send })
 }

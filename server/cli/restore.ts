@@ -21,8 +21,9 @@ import { type ControlledServer, findServer } from '../restore/served-share.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print, readConfiguration } from './context.ts'
+import { ExitCode, fail, print } from './context.ts'
 import { ask } from './prompt.ts'
+import { readConfiguration } from './read-configuration.ts'
 import { findShare } from './snapshot.ts'
 
 export interface RestoreOptions extends CommonOptions {

@@ -26,7 +26,8 @@ import { createCommandRunner } from '../zfs/run-command.ts'
 import { ShareReplications } from '../zfs/share-replication.ts'
 import { ShareSnapshots } from '../zfs/share-snapshots.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print, readConfiguration } from './context.ts'
+import { ExitCode, fail, print } from './context.ts'
+import { readConfiguration } from './read-configuration.ts'
 
 const STANDARD_STREAMS = 2
 

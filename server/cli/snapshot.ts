@@ -16,7 +16,8 @@ import { done, failed, type Outcome } from '../outcome.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import { policyOf, takeSnapshot, thinDataset } from '../zfs/share-snapshots.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print, readConfiguration } from './context.ts'
+import { ExitCode, fail, print } from './context.ts'
+import { readConfiguration } from './read-configuration.ts'
 
 /** Ours among the tags of holds. */
 const HOLD_TAG = 'poolhouse'

@@ -8,7 +8,8 @@ import { closeFile, closeSession, fetchReport } from '../status/client.ts'
 import type { StatusReport } from '../status/report.ts'
 import { SHARE_COLUMNS, shareRow } from '../status/share-lines.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print, readConfiguration } from './context.ts'
+import { ExitCode, fail, print } from './context.ts'
+import { readConfiguration } from './read-configuration.ts'
 
 export interface StatusOptions extends CommonOptions {
   readonly json?: boolean

@@ -11,8 +11,9 @@ import { SystemUsers } from '../accounts/system-users.ts'
 import type { Outcome } from '../outcome.ts'
 import { done, failed } from '../outcome.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print, readConfiguration } from './context.ts'
+import { ExitCode, fail, print } from './context.ts'
 import { readNewPassword } from './prompt.ts'
+import { readConfiguration } from './read-configuration.ts'
 
 export interface PasswordOptions extends CommonOptions {
   readonly passwordStdin?: boolean
