@@ -8,21 +8,18 @@ import { configuredReplications } from '../zfs/share-replication.ts'
 
 /** Snapshots that carry why they were made, are held, compared and thinned. Linux lets nobody but root mount; zfs wants the right all the same. */
 const SNAPSHOT_RIGHTS = ['snapshot', 'userprop', 'hold', 'release', 'diff', 'destroy', 'mount']
-const VOLUME_RIGHTS = ['volsize']
 
 /** Rights by dataset, each once, in the order in which they are met. */
 export function neededRights(configuration: Configuration): Map<string, string[]> {
-  const { shares, targets } = configuration
   const needed = new Map<string, string[]>()
   const need = (dataset: string, rights: readonly string[]): void => {
     needed.set(dataset, [...new Set([...(needed.get(dataset) ?? []), ...rights])])
   }
-  for (const { dataset, maxSize } of shares) {
+  for (const { dataset, maxSize } of configuration.shares) {
     if (dataset === undefined) continue
     need(dataset, SNAPSHOT_RIGHTS)
     if (maxSize !== undefined) need(dataset, ['refquota'])
   }
-  for (const { zvol } of targets.flatMap(({ lun }) => lun)) if (zvol !== undefined) need(zvol, VOLUME_RIGHTS)
   for (const { dataset, table } of configuredReplications(configuration)) {
     need(dataset, SOURCE_PERMISSIONS)
     const { host, dataset: copy } = table.to

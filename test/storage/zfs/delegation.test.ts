@@ -42,6 +42,7 @@ t.test('what is missing', async (t) => {
       { name: 'mac', dataset: 'tank/backups/mac', maxSize: 1 },
       { name: 'srv', path: '/srv' },
       { name: 'new', dataset: 'tank/new' },
+      { name: 'hangs', dataset: 'tank/hangs' },
     ],
     targets: [{ lun: [{ zvol: 'tank/vol' }, { path: '/x' }] }],
     replicate: [
@@ -51,11 +52,12 @@ t.test('what is missing', async (t) => {
   } as unknown as Configuration
   t.same(
     [...neededRights(configuration).keys()],
-    [...['tank/backups/mac', 'tank/new', 'tank/vol', 'tank/b', 'pool/copies']],
+    [...['tank/backups/mac', 'tank/new', 'tank/hangs', 'tank/b', 'pool/copies']],
+    'a zvol is opened, and never changed',
   )
   const run: CommandRunner = async (_program, [, dataset]) => {
     if (dataset === 'tank/new') return { code: 1, stdout: '', stderr: 'dataset does not exist' }
-    if (dataset === 'tank/vol') return { code: undefined, stdout: '', stderr: '' }
+    if (dataset === 'tank/hangs') return { code: undefined, stdout: '', stderr: '' }
     const all = '\tuser poolhouse send,hold,release,bookmark,snapshot,destroy,mount,create,receive,readonly\n'
     const whole = `---- Permissions on ${dataset} ---\nLocal+Descendent permissions:\n${all}`
     return { code: 0, stdout: dataset === 'tank/backups/mac' ? ALLOWED : whole, stderr: '' }
@@ -63,5 +65,5 @@ t.test('what is missing', async (t) => {
   const messages = await missingRights(configuration, poolhouse, run)
   t.equal(messages.length, 2)
   t.match(messages[0], /zfs allow poolhouse refquota,send,bookmark tank\/backups\/mac$/)
-  t.match(messages[1], /rights on "tank\/vol" are not known.*suspended/)
+  t.match(messages[1], /rights on "tank\/hangs" are not known.*suspended/)
 })
