@@ -8,7 +8,7 @@ import { encodeReply, sendReplies } from './reply.ts'
 import type { Connection } from './state/connection.ts'
 import type { Lease } from './state/lease.ts'
 import type { Open } from './state/open.ts'
-import type { BreakNotification } from './state/oplock-breaks.ts'
+import type { BreakNotification, Holders } from './state/oplock-breaks.ts'
 import type { Server, Share } from './state/server.ts'
 import type { Session } from './state/session.ts'
 
@@ -26,11 +26,19 @@ const NOTIFICATION_HEADER: Header = {
   sessionId: 0n,
 }
 
+/** For `OplockBreaks`: what a server does with those who hold something. */
+export function holdersOf(server: () => Server): Holders {
+  return {
+    notify: (broken) => notifyBreak(server(), broken),
+    abandon: (open) => abandonOpen(server(), open),
+  }
+}
+
 /**
  * The one place from which breaks are told. Whoever waits goes on when the opens are closed or time is up, too.
  * @returns where; undefined when nobody can be reached
  */
-export function notifyBreak(server: Server, broken: BreakNotification): Connection | undefined {
+function notifyBreak(server: Server, broken: BreakNotification): Connection | undefined {
   const opens = broken.kind === 'lease' ? [...broken.lease.leaseOpens] : [broken.open]
   for (const open of opens) server.durables.changed(server, open)
   const way = broken.kind === 'lease' ? wayToHolder(broken.lease) : wayToOpen(broken.open)
@@ -40,7 +48,7 @@ export function notifyBreak(server: Server, broken: BreakNotification): Connecti
     return way.connection
   }
   // "If no connection is available": nobody could answer for them, so what is kept for a client ends here.
-  for (const open of opens) if (open.absence !== undefined) abandonOpen(server, open)
+  for (const open of opens) if (open.absence !== undefined) void abandonOpen(server, open)
   return undefined
 }
 

@@ -1,7 +1,7 @@
 /** The SMB server's global state (MS-SMB2 3.3.1.5) from the configuration. */
 
 import { getegid, geteuid, getgroups } from 'node:process'
-import { notifyBreak } from '../../protocols/smb2/break-notifier.ts'
+import { holdersOf } from '../../protocols/smb2/break-notifier.ts'
 import { closeOpen } from '../../protocols/smb2/commands/close-open.ts'
 import { tearDownSession, tearDownTreeConnect } from '../../protocols/smb2/commands/teardown.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
@@ -77,7 +77,12 @@ export function createSmbServer(options: SmbServerOptions): Server {
     replays: new ReplayCache(),
     knownPaths: new KnownPaths(),
     nodes: new NodeTable([oplocks]),
-    oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),
+    oplocks: new OplockBreaks(
+      oplocks,
+      leaseTables,
+      environment,
+      holdersOf(() => server),
+    ),
     leaseTables,
     tunnel: new TunnelCache(),
     changes: new ChangeBus(limits.keptChanges, () => environment.now()),

@@ -1,7 +1,7 @@
 /** MS-SMB2 3.3.1.5: a whole SMB server without sockets, clock and disk: the engine over a file system in RAM. */
 
 import { ntHash } from '../../protocols/auth/nt-hash.ts'
-import { notifyBreak } from '../../protocols/smb2/break-notifier.ts'
+import { holdersOf } from '../../protocols/smb2/break-notifier.ts'
 import { createSmb2Engine } from '../../protocols/smb2/engine.ts'
 import { Dialect } from '../../protocols/smb2/messages/dialects.ts'
 import { ChangeBus } from '../../protocols/smb2/state/change-bus.ts'
@@ -110,7 +110,12 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
     replays: new ReplayCache(),
     knownPaths: new KnownPaths(),
     nodes: new NodeTable([oplocks]),
-    oplocks: new OplockBreaks(oplocks, leaseTables, environment, (broken) => notifyBreak(server, broken)),
+    oplocks: new OplockBreaks(
+      oplocks,
+      leaseTables,
+      environment,
+      holdersOf(() => server),
+    ),
     leaseTables,
     tunnel: new TunnelCache(),
     changes: new ChangeBus(options.limits?.keptChanges ?? DEFAULT_LIMITS.keptChanges, () =>

@@ -17,12 +17,14 @@ export async function disconnectOpen(server: Server, open: Open): Promise<void> 
   // Nobody hears any longer of what they wait for.
   for (const end of open.onClose) end()
   open.onClose.clear()
-  beginAbsence(server, open, durable.timeout, () => abandonOpen(server, open))
+  beginAbsence(server, open, durable.timeout, () => void abandonOpen(server, open))
 }
 
-/** Nobody comes back for the open any more, or it is in another's way (3.3.4.6, 3.3.4.7). */
-export function abandonOpen(server: Server, open: Open): void {
-  closeOpen(server, open).catch((error) => {
+/** Nobody comes back for the open any more, or it is in another's way (3.3.4.6, 3.3.4.7). Never rejects. */
+export async function abandonOpen(server: Server, open: Open): Promise<void> {
+  try {
+    await closeOpen(server, open)
+  } catch (error) {
     server.log('error', 'a durable open could not be closed', { path: open.pathName, error })
-  })
+  }
 }

@@ -77,7 +77,7 @@ async function restore(server: Server, record: DurableRecord): Promise<Open | un
     await closeOpen(server, open)
     return refuse('its oplock or lease cannot be had')
   }
-  beginAbsence(server, open, record.durable.timeout, () => abandonOpen(server, open), record.absentSince)
+  beginAbsence(server, open, record.durable.timeout, () => void abandonOpen(server, open), record.absentSince)
   return open
 }
 

@@ -52,13 +52,18 @@ const LEVELS = new Map<number, OplockLevel>(
   Object.entries(WIRE_LEVELS).map(([level, wire]) => [wire, level as OplockLevel]),
 )
 
-/** Sends a notification (3.3.4.6, 3.3.4.7). @returns where, if anyone could be reached */
-export type Notify = (notification: BreakNotification) => Connection | undefined
+/** What this server does with those who hold something. */
+export interface Holders {
+  /** Sends a notification (3.3.4.6, 3.3.4.7). @returns where, if anyone could be reached */
+  notify(notification: BreakNotification): Connection | undefined
+  /** Closes an open whose client is away. Never rejects. */
+  abandon(open: Open): Promise<void>
+}
 
 export class OplockBreaks {
   readonly #rules: Oplocks<SharedFile>
   readonly #leaseTables: LeaseTables
-  readonly #notify: Notify
+  readonly #actions: Holders
   readonly #holders = new Map<Oplock<SharedFile>, Holder>()
   readonly #holderOf = new Map<SharedFile, Holder>()
   readonly #waits: BreakWaits<Oplock<SharedFile>>
@@ -70,11 +75,11 @@ export class OplockBreaks {
     rules: Oplocks<SharedFile>,
     leaseTables: LeaseTables,
     environment: Environment,
-    notify: Notify,
+    actions: Holders,
   ) {
     this.#rules = rules
     this.#leaseTables = leaseTables
-    this.#notify = notify
+    this.#actions = actions
     this.#waits = new BreakWaits(environment, (oplock) => this.#expire(oplock))
     this.#environment = environment
   }
@@ -264,8 +269,22 @@ export class OplockBreaks {
 
   #goOn(oplock: Oplock<SharedFile>, { result, breaks }: Acknowledged<SharedFile>): Acknowledgment {
     for (const next of breaks) this.#begin(next, 'step')
-    if (oplock.state.breaking === undefined) this.#waits.end(oplock)
+    if (oplock.state.breaking === undefined && this.#endLostOpens(oplock) === 'none') this.#waits.end(oplock)
     return result
+  }
+
+  /**
+   * 3.3.7.1 the other way round: without HANDLE_CACHING an open does not outlive its connection, so none of a lease that has
+   * lost it stays without one. A client may have others under the key, opened since it came back, and answer for those alone:
+   * Linux forgets a handle that was closed while it was away. Whoever waits goes on when they are closed.
+   */
+  #endLostOpens(oplock: Oplock<SharedFile>): 'none' | 'ending' {
+    if ((oplock.state.held & LeaseState.HANDLE_CACHING) !== 0) return 'none'
+    const lost = [...(this.#holders.get(oplock)?.opens ?? [])].filter(({ absence }) => absence !== undefined)
+    if (lost.length === 0) return 'none'
+    const closed = lost.map((open) => this.#actions.abandon(open))
+    void Promise.all(closed).then(() => this.#waits.end(oplock))
+    return 'ending'
   }
 
   /** The open is gone, with all that its end brought about: those who wait for it look again. */
@@ -302,7 +321,7 @@ export class OplockBreaks {
       return 'awaited'
     }
     this.#rules.expire(oplock)
-    return 'ended'
+    return this.#endLostOpens(oplock) === 'none' ? 'ended' : 'awaited'
   }
 
   /**
@@ -336,7 +355,7 @@ export class OplockBreaks {
   #send(holder: Holder, notification: BreakNotification): void {
     // A client that is closing all of them gives everything up anyway.
     if ([...holder.opens].every(({ closing }) => closing)) return
-    const connection = this.#notify(notification)
+    const connection = this.#actions.notify(notification)
     holder.sent = connection && { notification, connection }
   }
 }

@@ -2,7 +2,8 @@
 
 import t, { type Test } from 'tap'
 import { FileAccess } from '../../../protocols/smb2/fscc/access.ts'
-import { CreateAction, CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
+import { CreateAction, CreateDisposition, CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
+import { FileInformationClass } from '../../../protocols/smb2/fscc/file-information.ts'
 import { Command } from '../../../protocols/smb2/messages/commands.ts'
 import { type CreateResponse, OplockLevel } from '../../../protocols/smb2/messages/create.ts'
 import {
@@ -246,6 +247,29 @@ test('who waits for the lock of an absent client gets it after a while', async (
   t.equal(granted.done, false)
   await sim.environment.advance(2_000)
   t.equal(await waiting, Status.SUCCESS)
+})
+
+test('a handle that its client forgot goes when the client answers a break for others of its lease', async (t, sim) => {
+  const before = await mount(sim)
+  await openLeased(before, 'RH')
+  before.drop()
+  // As Linux does for a file that is still open elsewhere: a new handle, the same lease.
+  const after = await mount(sim)
+  const { fileId } = await openBeside(after)
+  t.equal(sim.server.absentOpens.size, 1)
+  const bert = await SimClient.mount(sim, 'bert')
+  const removing = await bert.create({ name: 'file', desiredAccess: FileAccess.DELETE })
+  const disposition = { fileInfoClass: FileInformationClass.Disposition, input: Buffer.from([1]) }
+  const removed = bert.setInfo(removing.fileId, disposition)
+  await settled()
+  t.match(after.breaks, [{ leaseKey: LEASE_KEY, newLeaseState: leaseBits('R') }])
+  t.equal(await after.acknowledgeLease(LEASE_KEY, 'R'), Status.SUCCESS)
+  t.equal(await removed, Status.SUCCESS)
+  t.equal(sim.server.absentOpens.size, 0)
+  t.equal(await bert.close(removing.fileId), Status.SUCCESS)
+  t.equal(await after.close(fileId), Status.SUCCESS)
+  const look = await bert.create({ name: 'file', createDisposition: CreateDisposition.OPEN })
+  t.equal(look.status, Status.OBJECT_NAME_NOT_FOUND, 'nobody keeps the name')
 })
 
 test('looking at attributes leaves a handle alone', async (t, sim) => {
