@@ -13,7 +13,7 @@ SHARED=${POOLHOUSE_SHARED:-$PROJECT/../shared}
 PACKAGES=(smbclient samba samba-testsuite samba-vfs-modules rclone python3-impacket
     xfsprogs btrfs-progs attr acl util-linux mount
     avahi-daemon avahi-utils wsdd dbus iproute2
-    libiscsi-bin qemu-utils qemu-block-extra tgt)
+    libiscsi-bin qemu-utils qemu-block-extra qemu-system-common fio tgt)
 
 say() { printf 'setup-peers: %s\n' "$*"; }
 die() { say "$*" >&2; exit 1; }

@@ -6,8 +6,17 @@ export const SHARE = 'bench'
 export const MAC_SHARE = 'bench-mac'
 
 /** The disk that every iSCSI server has: its file lies in the shared folder. */
-export const DISK = { target: 'iqn.2026-11.test.bench:disk', lun: 1 } as const
+export const DISK: Disk = { target: 'iqn.2026-11.test.bench:disk', lun: 1 }
 export const DISK_FILE = 'disk.img'
+/** The same for a thin one, most of which is a hole. */
+export const LARGE_DISK: Disk = { ...DISK, lun: 2 }
+export const LARGE_DISK_FILE = 'large-disk.img'
+export const LARGE_DISK_BYTES = 100 * 1024 ** 3
+
+export interface Disk {
+  readonly target: string
+  readonly lun: number
+}
 
 export interface Account {
   /** Also the name of a system user: both servers act as that one. */

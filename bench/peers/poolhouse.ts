@@ -13,6 +13,9 @@ import { run, stop } from '../programs.ts'
 import {
   DISK,
   DISK_FILE,
+  LARGE_DISK,
+  LARGE_DISK_BYTES,
+  LARGE_DISK_FILE,
   MAC_SHARE,
   type Peer,
   type RunningServer,
@@ -110,5 +113,9 @@ name = "${DISK.target}"
 [[target.lun]]
 id = ${DISK.lun}
 path = ${JSON.stringify(join(data, DISK_FILE))}
+[[target.lun]]
+id = ${LARGE_DISK.lun}
+path = ${JSON.stringify(join(data, LARGE_DISK_FILE))}
+size = "${LARGE_DISK_BYTES}"
 `
 }

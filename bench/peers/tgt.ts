@@ -2,13 +2,22 @@
 
 import { spawn } from 'node:child_process'
 import { openSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isInstalled } from '../../test/interop/needs.ts'
 import { freePort } from '../../test/interop/ports.ts'
 import { killGroup, run, succeed } from '../../test/interop/process.ts'
-import { DISK, DISK_FILE, type Peer, type RunningServer, type StartOptions } from './peer.ts'
+import {
+  DISK,
+  DISK_FILE,
+  LARGE_DISK,
+  LARGE_DISK_BYTES,
+  LARGE_DISK_FILE,
+  type Peer,
+  type RunningServer,
+  type StartOptions,
+} from './peer.ts'
 
 const START_SECONDS = 20
 const POLL_MILLISECONDS = 100
@@ -42,10 +51,17 @@ async function start({ stateDirectory, data }: StartOptions): Promise<RunningSer
     if ((await run('tgtadm', ['-C', control, '--op', 'show', '--mode', 'sys'], seconds)).code === 0) break
     await delay(POLL_MILLISECONDS)
   }
+  const large = await open(join(data, LARGE_DISK_FILE), 'a')
+  await large.truncate(LARGE_DISK_BYTES)
+  await large.close()
   const disk = ['--lun', String(DISK.lun), '-b', join(data, DISK_FILE), '--bstype', 'rdwr']
+  const largeLun = ['--lun', String(LARGE_DISK.lun)]
+  const largeDisk = [...largeLun, '-b', join(data, LARGE_DISK_FILE), '--bstype', 'rdwr']
   for (const args of [
     ['--op', 'new', '--mode', 'target', '-T', DISK.target],
     ['--op', 'new', '--mode', 'logicalunit', ...disk],
+    ['--op', 'new', '--mode', 'logicalunit', ...largeDisk],
+    ['--op', 'update', '--mode', 'logicalunit', ...largeLun, '--params', 'thin_provisioning=1'],
     ['--op', 'bind', '--mode', 'target', '-I', 'ALL'],
   ]) {
     await succeed('tgtadm', administer(...args), seconds)

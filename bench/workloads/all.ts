@@ -35,7 +35,7 @@ export const contests: readonly Contest[] = [
     protocol: 'iscsi',
     ours: poolhouseIscsi,
     peer: tgt,
-    clients: ['iscsi-perf', 'qemu-img', 'qemu-io'],
+    clients: ['iscsi-perf', 'qemu-img', 'qemu-io', 'qemu-storage-daemon', 'fio'],
     workloads: iscsiWorkloads,
     comparisons: [],
   },
