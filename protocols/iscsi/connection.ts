@@ -3,7 +3,12 @@
 import type { ConnectionEngine, Effect, Frame, FrameFormat, Peer } from '../transport/engine.ts'
 import { DecodeError } from '../wire/errors.ts'
 import { type Agreement, Login, type LoginHost, type LoginReply } from './login/login.ts'
-import { DEFAULT_SEGMENT_BYTES, OUR_SEGMENT_BYTES } from './login/parameters.ts'
+import {
+  DEFAULT_SEGMENT_BYTES,
+  OUR_SEGMENT_BYTES,
+  ofFurtherConnection,
+  type Parameters,
+} from './login/parameters.ts'
 import { decodeLoginRequest, encodeLoginResponse, type LoginRequest, LoginStatus } from './pdu/login.ts'
 import {
   BHS_BYTES,
@@ -22,12 +27,19 @@ import { CommandWindow } from './session/command-window.ts'
 import { FullFeature } from './session/full-feature.ts'
 import { Sender } from './session/sender.ts'
 import { type IscsiServer, PORTAL_GROUP_TAG } from './session/server.ts'
-import { Session, sessionOfPort } from './session/session.ts'
+import { findSession, Session, sessionOfPort } from './session/session.ts'
+import type { SessionConnection } from './session/session-connection.ts'
 
 const VERSION = 0
 /** Any but 0: nobody can come back to a discovery session. */
 const DISCOVERY_TSIH = 1
 const MAXIMUM_PAYLOAD_BYTES = MAXIMUM_AHS_BYTES + OUR_SEGMENT_BYTES + 2 * DIGEST_BYTES
+
+/** A session with the connection that has just come into it. */
+interface Entered {
+  readonly session: Session
+  readonly connection: SessionConnection
+}
 
 export class IscsiConnection implements ConnectionEngine {
   readonly format: FrameFormat
@@ -124,10 +136,9 @@ export class IscsiConnection implements ConnectionEngine {
         const admits = (initiatorName: string): boolean => node.admits(initiatorName, this.#peer)
         return { name: targetName, digests, chap, admits }
       },
-      connectionOf: (initiatorName, isid, tsih) => {
-        const session = server.sessions.get(tsih)
-        const isIts = session?.initiatorName === initiatorName && session.isid.equals(isid)
-        return isIts ? session.cid : undefined
+      findSession: (initiatorName, isid, tsih) => {
+        const session = findSession(server, initiatorName, isid, tsih)
+        return session && { targetName: session.target.name, admits: (cid) => session.admits(cid) }
       },
     }
   }
@@ -194,44 +205,71 @@ export class IscsiConnection implements ConnectionEngine {
   }
 
   async #complete(request: LoginRequest, reply: LoginReply, agreement: Agreement): Promise<void> {
-    const sender = this.#sender as Sender
-    const session = agreement.target === undefined ? undefined : await this.#startSession(agreement, sender)
-    if (this.#hasEnded) {
-      if (session instanceof Session) void session.end('the connection was closed')
-      return
-    }
-    if (session !== undefined && !(session instanceof Session)) return this.#refuse(request, session)
+    const entered = agreement.target === undefined ? undefined : await this.#enterSession(agreement)
+    if (this.#hasEnded) return
+    if (typeof entered === 'number') return this.#refuse(request, entered)
     this.#cancelLoginTimer()
     if (agreement.user !== '') this.#server.loginThrottle.succeeded(this.#peer.remoteAddress)
+    const { session, connection = this.#sessionConnection(agreement, agreement.parameters) } = entered ?? {}
     this.#reply(request, reply, session?.tsih ?? DISCOVERY_TSIH)
-    const { initiatorName, parameters } = agreement
-    const { headerDigest: header, dataDigest: data } = parameters
+    const { headerDigest: header, dataDigest: data } = connection.parameters
     this.#digests = { header, data }
     this.#segmentBytes = agreement.segmentBytes
-    sender.useDigests(this.#digests)
-    const target = session?.target
-    const context = { initiatorName, peer: this.#peer, parameters, sender, target }
-    this.#fullFeature = new FullFeature(this.#server, context, session, agreement.cid)
-    if (session !== undefined) this.#server.log('info', 'iSCSI session began', session.names())
+    connection.sender.useDigests(this.#digests)
+    const { initiatorName } = agreement
+    const context = { initiatorName, connection, target: session?.target }
+    this.#fullFeature = new FullFeature(this.#server, context, session)
+  }
+
+  #sessionConnection({ cid }: Agreement, parameters: Parameters): SessionConnection {
+    return { cid, peer: this.#peer, sender: this.#sender as Sender, parameters }
+  }
+
+  /** @returns undefined when this connection has ended meanwhile */
+  #enterSession(agreement: Agreement): Promise<Entered | LoginStatus | undefined> {
+    return agreement.tsih === 0 ? this.#startSession(agreement) : this.#joinSession(agreement)
+  }
+
+  /** 6.3.4 and 6.3.5: one more connection, or one in the place of another, which is logged out with all that it carries. */
+  async #joinSession(agreement: Agreement): Promise<Entered | LoginStatus | undefined> {
+    const { initiatorName, isid, tsih, cid } = agreement
+    const session = findSession(this.#server, initiatorName, isid, tsih)
+    if (session === undefined) return LoginStatus.sessionDoesNotExist
+    const old = session.connection(cid)
+    if (old !== undefined) {
+      const left = session.leave(old)
+      old.sender.disconnect('the initiator logged in anew')
+      await left
+    }
+    if (session.hasEnded) return LoginStatus.sessionDoesNotExist
+    if (this.#hasEnded) {
+      if (session.size === 0) void session.end('the connection was closed')
+      return undefined
+    }
+    if (!session.admits(cid)) return LoginStatus.tooManyConnections
+    const parameters = ofFurtherConnection(session.parameters, agreement.parameters)
+    const connection = this.#sessionConnection(agreement, parameters)
+    session.add(connection)
+    return { session, connection }
   }
 
   /** 6.3.5: a session of the same initiator port ends first, and with it all that it does. */
-  async #startSession(agreement: Agreement, sender: Sender): Promise<Session | LoginStatus> {
+  async #startSession(agreement: Agreement): Promise<Entered | LoginStatus | undefined> {
     const server = this.#server
     const target = server.targets.get(agreement.target?.name.toLowerCase() ?? '')
     if (target === undefined) return LoginStatus.notFound
     const old = (): Session | undefined =>
       sessionOfPort(server, target, agreement.initiatorName, agreement.isid)
     for (let earlier = old(); earlier !== undefined; earlier = old()) {
-      const ended = earlier.end('the initiator logged in anew')
-      earlier.sender.disconnect('the initiator logged in anew')
-      await ended
+      await earlier.end('the initiator logged in anew')
     }
-    if (this.#hasEnded || server.targets.get(target.name.toLowerCase()) !== target) {
-      return LoginStatus.notFound
-    }
+    if (this.#hasEnded) return undefined
+    if (server.targets.get(target.name.toLowerCase()) !== target) return LoginStatus.notFound
     if (server.sessions.size >= server.limits.sessions) return LoginStatus.outOfResources
-    return new Session(server, agreement, target, this.#peer, sender)
+    const connection = this.#sessionConnection(agreement, agreement.parameters)
+    const session = new Session(server, agreement, target, connection)
+    server.log('info', 'iSCSI session began', session.names())
+    return { session, connection }
   }
 }
 

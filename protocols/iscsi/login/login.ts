@@ -9,9 +9,11 @@ import {
   DEFAULT_SEGMENT_BYTES,
   type DigestPolicies,
   defaultParameters,
+  isLeadingOnly,
   negotiate,
   OUR_SEGMENT_BYTES,
   type Parameters,
+  REJECT,
 } from './parameters.ts'
 
 /** What a login must know of a target. */
@@ -29,8 +31,15 @@ export interface LoginHost {
   /** @param name in lower case */
   findTarget(name: string): LoginTarget | undefined
   random(count: number): Buffer
-  /** The CID of a session's connection; undefined when there is no such session. */
-  connectionOf(initiatorName: string, isid: Buffer, tsih: number): number | undefined
+  /** @returns undefined when there is no such session */
+  findSession(initiatorName: string, isid: Buffer, tsih: number): LoginSession | undefined
+}
+
+/** What a login must know of a session that it is to join. */
+export interface LoginSession {
+  readonly targetName: string
+  /** Whether one more connection, or one that takes another's place, may be in it. */
+  admits(cid: number): boolean
 }
 
 /** What was agreed upon when a login is complete. */
@@ -39,6 +48,8 @@ export interface Agreement {
   /** undefined: a discovery session. */
   readonly target: LoginTarget | undefined
   readonly isid: Buffer
+  /** 0: a new session; another: a further connection of that one. */
+  readonly tsih: number
   readonly cid: number
   /** CHAP's; '' without. */
   readonly user: string
@@ -165,16 +176,20 @@ export class Login {
       if (!target.admits(initiatorName)) return LoginStatus.authorizationFailure
       this.#target = target
     }
-    if (request.tsih !== 0) {
-      const cid = this.#host.connectionOf(initiatorName, request.isid, request.tsih)
-      // A session ends with its only connection: there is none whose connection could be replaced.
-      if (cid === undefined || cid === request.cid) return LoginStatus.sessionDoesNotExist
-      return LoginStatus.tooManyConnections
-    }
+    const refused = request.tsih === 0 ? undefined : this.#join(request, initiatorName)
+    if (refused !== undefined) return refused
     this.#initiatorName = initiatorName
     const chap = this.#target?.chap
     this.#authenticated = chap === undefined
     return undefined
+  }
+
+  /** 6.3.4, 6.3.5: a further connection of a session. @returns undefined when that may be */
+  #join({ isid, tsih, cid }: LoginRequest, initiatorName: string): LoginStatus | undefined {
+    const session = this.#host.findSession(initiatorName, isid, tsih)
+    if (session === undefined) return LoginStatus.sessionDoesNotExist
+    if (session.targetName !== this.#target?.name) return LoginStatus.cannotIncludeInSession
+    return session.admits(cid) ? undefined : LoginStatus.tooManyConnections
   }
 
   /** 12: AuthMethod and what belongs to it. @returns undefined when the initiator is not let in */
@@ -201,7 +216,10 @@ export class Login {
     const answers: TextKey[] = []
     for (const [key, value] of pairs) {
       if (DECLARATIONS.has(key) || key === 'AuthMethod' || isChapKey(key)) continue
-      const answer = negotiate(key, value, this.#parameters, this.#target?.digests ?? NO_DIGEST_POLICY)
+      const comesTooLate = this.#first?.tsih !== 0 && isLeadingOnly(key)
+      const answer = comesTooLate
+        ? REJECT
+        : negotiate(key, value, this.#parameters, this.#target?.digests ?? NO_DIGEST_POLICY)
       if (answer !== undefined) answers.push([key, answer])
     }
     return answers
@@ -237,6 +255,7 @@ export class Login {
       initiatorName: this.#initiatorName ?? '',
       target: this.#target,
       isid: request.isid,
+      tsih: request.tsih,
       cid: request.cid,
       user: chap?.user ?? '',
       parameters,

@@ -21,6 +21,7 @@ export interface Parameters {
   initiatorMaxRecvDataSegmentLength: number
   defaultTime2Wait: number
   defaultTime2Retain: number
+  maxConnections: number
 }
 
 /** MaxRecvDataSegmentLength of both sides until they declare another. */
@@ -32,6 +33,8 @@ const OUR_FIRST_BURST_BYTES = 256 * 1024
 /** Enough that a burst is on its way while another is asked for. */
 const OUR_OUTSTANDING_R2T = 4
 const OUR_TIME2WAIT_SECONDS = 2
+/** One for each path that a box may have to another, and some more. */
+const OUR_MAX_CONNECTIONS = 8
 const SMALLEST_LENGTH = 512
 const LARGEST_LENGTH = 0xff_ffff
 /** RFC 7144: level 1 is RFC 7143. */
@@ -50,6 +53,7 @@ export function defaultParameters(): Parameters {
     initiatorMaxRecvDataSegmentLength: DEFAULT_SEGMENT_BYTES,
     defaultTime2Wait: 2,
     defaultTime2Retain: 20,
+    maxConnections: 1,
   }
 }
 
@@ -94,7 +98,10 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
     { kind: 'maximum', ours: OUR_TIME2WAIT_SECONDS, low: 0, high: 3600, to: 'defaultTime2Wait' },
   ],
   ['DefaultTime2Retain', { kind: 'minimum', ours: 0, low: 0, high: 3600, to: 'defaultTime2Retain' }],
-  ['MaxConnections', { kind: 'minimum', ours: 1, low: 1, high: 65_535 }],
+  [
+    'MaxConnections',
+    { kind: 'minimum', ours: OUR_MAX_CONNECTIONS, low: 1, high: 65_535, to: 'maxConnections' },
+  ],
   [
     'MaxOutstandingR2T',
     { kind: 'minimum', ours: OUR_OUTSTANDING_R2T, low: 1, high: 65_535, to: 'maxOutstandingR2T' },
@@ -115,7 +122,24 @@ function lengthRule(ours: number, to: NumberKey): Rule {
   return { kind: 'minimum', ours, low: SMALLEST_LENGTH, high: LARGEST_LENGTH, to }
 }
 
-const REJECT = 'Reject'
+/** What each connection of a session has for itself; all else is agreed upon by the first, "LO: Leading Only" (13). */
+const OF_EACH_CONNECTION: ReadonlySet<string> = new Set([
+  ...['HeaderDigest', 'DataDigest', 'MaxRecvDataSegmentLength'],
+  ...['IFMarker', 'OFMarker', 'IFMarkInt', 'OFMarkInt'],
+])
+
+/** Whether a key may only be in the login of a session's first connection. */
+export function isLeadingOnly(key: string): boolean {
+  return RULES.has(key) && !OF_EACH_CONNECTION.has(key)
+}
+
+/** What a further connection goes by. @param own what its login agreed upon */
+export function ofFurtherConnection(session: Parameters, own: Parameters): Parameters {
+  const { headerDigest, dataDigest, initiatorMaxRecvDataSegmentLength } = own
+  return { ...session, headerDigest, dataDigest, initiatorMaxRecvDataSegmentLength }
+}
+
+export const REJECT = 'Reject'
 export const NOT_UNDERSTOOD = 'NotUnderstood'
 
 /**

@@ -22,6 +22,7 @@ export const LoginStatus = {
   unsupportedVersion: 0x0205,
   tooManyConnections: 0x0206,
   missingParameter: 0x0207,
+  cannotIncludeInSession: 0x0208,
   sessionTypeNotSupported: 0x0209,
   sessionDoesNotExist: 0x020a,
   invalidDuringLogin: 0x020b,

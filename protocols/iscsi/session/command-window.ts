@@ -7,6 +7,8 @@ export const WINDOW_COMMANDS = 64
 
 /** What waits for its turn. */
 interface Held {
+  /** The connection that it came by. */
+  readonly owner: object
   readonly run: () => void
   readonly drop: () => void
 }
@@ -44,14 +46,14 @@ export class CommandWindow {
   }
 
   /**
-   * Runs commands in the order of their numbers, now or when those before have come.
+   * Runs commands in the order of their numbers, whichever connection they come by, now or when those before have come.
+   * @param owner the connection
    * @param drop called instead of `run` when the number is outside the window, was there already, or never gets its turn
    */
-  admit(cmdSN: number, run: () => void, drop: () => void): void {
-    const isOutside = isBefore(cmdSN, this.#expCmdSN) || isBefore(this.maxCmdSN, cmdSN)
-    if (isOutside || this.#held.has(cmdSN)) return drop()
+  admit(owner: object, cmdSN: number, run: () => void, drop: () => void): void {
+    if (!this.#isInside(cmdSN) || this.#held.has(cmdSN)) return drop()
     if (cmdSN !== this.#expCmdSN) {
-      this.#held.set(cmdSN, { run, drop })
+      this.#held.set(cmdSN, { owner, run, drop })
       return
     }
     this.#expCmdSN = next(this.#expCmdSN)
@@ -65,8 +67,37 @@ export class CommandWindow {
     }
   }
 
+  #isInside(cmdSN: number): boolean {
+    return !isBefore(cmdSN, this.#expCmdSN) && !isBefore(this.maxCmdSN, cmdSN)
+  }
+
+  /**
+   * 11.5.5: a command that is to be aborted "MUST" be considered received when it has not had its turn: it may be under way on
+   * another connection.
+   * @param before CmdSN of the function that aborts it
+   * @returns false when it has had its turn, or could not come before the function
+   */
+  skip(cmdSN: number, before: number): boolean {
+    if (!this.#isInside(cmdSN) || !isBefore(cmdSN, before)) return false
+    this.#held.get(cmdSN)?.drop()
+    this.#held.delete(cmdSN)
+    this.admit(this, cmdSN, nothing, nothing)
+    return true
+  }
+
+  /** What came by a connection that is gone, and has not had its turn, can be sent once more. */
+  forget(owner: object): void {
+    for (const [cmdSN, held] of this.#held) {
+      if (held.owner !== owner) continue
+      this.#held.delete(cmdSN)
+      held.drop()
+    }
+  }
+
   close(): void {
     for (const { drop } of this.#held.values()) drop()
     this.#held.clear()
   }
 }
+
+function nothing(): void {}

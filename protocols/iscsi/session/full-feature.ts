@@ -18,6 +18,7 @@ import { decodeTextRequest } from '../pdu/text.ts'
 import type { Sender } from './sender.ts'
 import type { IscsiServer } from './server.ts'
 import type { Session } from './session.ts'
+import type { SessionConnection } from './session-connection.ts'
 import { manageTasks } from './task-management.ts'
 import { type TextContext, TextExchange } from './text-exchange.ts'
 
@@ -30,11 +31,10 @@ const CMD_SN_OFFSET = 24
 
 export class FullFeature {
   readonly #server: IscsiServer
-  readonly #context: TextContext
+  readonly #connection: SessionConnection
   readonly #sender: Sender
   /** undefined in a discovery session. */
   readonly #session: Session | undefined
-  readonly #cid: number
   readonly #text: TextExchange
   #lastHeard: number
   #pinged = false
@@ -42,12 +42,11 @@ export class FullFeature {
   #cancelPing: () => void
 
   /** @param session undefined in a discovery session */
-  constructor(server: IscsiServer, context: TextContext, session: Session | undefined, cid: number) {
+  constructor(server: IscsiServer, context: TextContext, session: Session | undefined) {
     this.#server = server
-    this.#context = context
-    this.#sender = context.sender
+    this.#connection = context.connection
+    this.#sender = context.connection.sender
     this.#session = session
-    this.#cid = cid
     this.#text = new TextExchange(server, context)
     this.#lastHeard = server.environment.now()
     this.#cancelPing = this.#watch()
@@ -57,10 +56,11 @@ export class FullFeature {
     return (this.#session?.tasks.size ?? 0) === 0
   }
 
+  /** 7.1.5: without error recovery a session does not outlive the loss of one of its connections. */
   close(reason: string): void {
     this.#cancelPing()
-    this.#sender.window.close()
-    void this.#session?.end(reason)
+    if (this.#session === undefined) this.#sender.window.close()
+    else if (this.#session.includes(this.#connection)) void this.#session.end(reason, this.#connection)
   }
 
   /**
@@ -73,7 +73,7 @@ export class FullFeature {
     if (this.#session !== undefined) this.#session.lastHeard = this.#lastHeard
     this.#server.counters.requests++
     // After a logout, until the connection is closed.
-    if (this.#session?.hasEnded) return release()
+    if (this.#session?.includes(this.#connection) === false) return release()
     if (pdu.opcode === Opcode.dataOut) return this.#takeDataOut(pdu, release)
     if (!pdu.dataDigestOk) {
       // 7.8: what was in it is lost, and with it a CmdSN: without recovery the session begins anew.
@@ -88,14 +88,14 @@ export class FullFeature {
     }
     if (pdu.immediate) return this.#run(pdu, release)
     const run = (): void => this.#run(pdu, release)
-    this.#sender.window.admit(pdu.bhs.readUInt32BE(CMD_SN_OFFSET), run, release)
+    this.#sender.window.admit(this.#connection, pdu.bhs.readUInt32BE(CMD_SN_OFFSET), run, release)
   }
 
   #takeDataOut(pdu: ReceivedPdu, release: () => void): void {
     if (!pdu.dataDigestOk) this.#sender.reject(RejectReason.dataDigestError, pdu.bhs)
     const { tasks } = this.#session ?? {}
     if (tasks === undefined) release()
-    else tasks.takeDataOut(decodeDataOut(pdu), pdu, release)
+    else tasks.takeDataOut(this.#connection, decodeDataOut(pdu), pdu, release)
   }
 
   /** A wrong additional header segment is refused; the command's number is used up all the same. */
@@ -112,7 +112,7 @@ export class FullFeature {
 
   #command(pdu: ReceivedPdu, release: () => void): void {
     const command = decodeScsiCommand(pdu)
-    if (this.#session !== undefined) return this.#session.tasks.start(command, pdu, release)
+    if (this.#session !== undefined) return this.#session.tasks.start(this.#connection, command, pdu, release)
     this.#sender.reject(RejectReason.protocolError, pdu.bhs)
     release()
   }
@@ -128,7 +128,7 @@ export class FullFeature {
         return
       case Opcode.taskManagementRequest:
         if (this.#session === undefined) return this.#sender.reject(RejectReason.protocolError, pdu.bhs)
-        if (!manageTasks(this.#server, this.#session, decodeTaskManagementRequest(pdu)))
+        if (!manageTasks(this.#server, this.#session, this.#connection, decodeTaskManagementRequest(pdu)))
           this.#sender.reject(RejectReason.tooManyImmediateCommands, pdu.bhs)
     }
   }
@@ -136,7 +136,7 @@ export class FullFeature {
   /** 11.18: what has no tag answers us. */
   #nop(nop: NopOut, data: Buffer): void {
     if (nop.initiatorTaskTag === RESERVED_TAG) return
-    const echo = data.subarray(0, this.#context.parameters.initiatorMaxRecvDataSegmentLength)
+    const echo = data.subarray(0, this.#connection.parameters.initiatorMaxRecvDataSegmentLength)
     const { lun, initiatorTaskTag } = nop
     const numbers = this.#sender.nextNumbers()
     this.#sender.send(encodeNopIn({ ...numbers, lun, initiatorTaskTag, targetTransferTag: RESERVED_TAG }), [
@@ -144,26 +144,35 @@ export class FullFeature {
     ])
   }
 
-  /** 11.14: what the session holds is given up before the response is sent. */
   async #logout(request: LogoutRequest): Promise<void> {
-    const response = this.#logoutResult(request)
-    const parameters = this.#context.parameters
-    if (response === LogoutResult.closed) await this.#session?.end('logout')
+    const response = await this.#logOut(request)
     this.#sender.send(
       encodeLogoutResponse({
         ...this.#sender.nextNumbers(),
         response,
         initiatorTaskTag: request.initiatorTaskTag,
-        time2Wait: parameters.defaultTime2Wait,
+        time2Wait: this.#connection.parameters.defaultTime2Wait,
         time2Retain: 0,
       }),
     )
-    if (response === LogoutResult.closed) this.#sender.disconnect('logout')
+    const isOver = this.#session?.includes(this.#connection) !== true
+    if (response === LogoutResult.closed && isOver) this.#sender.disconnect('logout')
   }
 
-  #logoutResult({ reason, cid }: LogoutRequest): LogoutResult {
+  /** 11.14: what the session or the connection holds is given up before the response is sent. */
+  async #logOut({ reason, cid }: LogoutRequest): Promise<LogoutResult> {
     if (reason === LogoutReason.removeForRecovery) return LogoutResult.recoveryNotSupported
-    if (reason === LogoutReason.closeConnection && cid !== this.#cid) return LogoutResult.cidNotFound
+    const [session, own] = [this.#session, this.#connection]
+    if (reason === LogoutReason.closeConnection) {
+      const meant = cid === own.cid ? own : session?.connection(cid)
+      if (meant === undefined) return LogoutResult.cidNotFound
+      if (session !== undefined && session.size > 1) {
+        await session.leave(meant)
+        if (meant !== own) meant.sender.disconnect('logged out by another connection')
+        return LogoutResult.closed
+      }
+    }
+    await session?.end('logout', own)
     return LogoutResult.closed
   }
 

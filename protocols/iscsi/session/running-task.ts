@@ -3,6 +3,7 @@
 import type { ScsiCommand } from '../pdu/scsi-command.ts'
 import type { TaskSignal } from '../scsi/task.ts'
 import type { DataOutSequence } from './data-out.ts'
+import type { SessionConnection } from './session-connection.ts'
 
 const NOTHING: readonly Buffer[] = []
 
@@ -25,6 +26,7 @@ class Abortion implements TaskSignal {
 }
 
 export class RunningTask {
+  readonly carrier: SessionConnection
   readonly command: ScsiCommand
   /** undefined: none is expected. */
   readonly dataOut: DataOutSequence | undefined
@@ -39,7 +41,8 @@ export class RunningTask {
   #hasSettled = false
   #waiting: (() => void)[] | undefined
 
-  constructor(command: ScsiCommand, dataOut: DataOutSequence | undefined) {
+  constructor(carrier: SessionConnection, command: ScsiCommand, dataOut: DataOutSequence | undefined) {
+    this.carrier = carrier
     this.command = command
     this.dataOut = dataOut
   }

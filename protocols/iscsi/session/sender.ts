@@ -8,13 +8,22 @@ import type { CommandWindow } from './command-window.ts'
 
 export class Sender {
   readonly #sink: (effect: Effect) => void
-  readonly window: CommandWindow
+  #window: CommandWindow
   #digests: Digests = NO_DIGESTS
   #statSN = 0
 
   constructor(sink: (effect: Effect) => void, window: CommandWindow) {
     this.#sink = sink
-    this.window = window
+    this.#window = window
+  }
+
+  get window(): CommandWindow {
+    return this.#window
+  }
+
+  /** The connection belongs to a session that has others. */
+  joinWindow(window: CommandWindow): void {
+    this.#window = window
   }
 
   /** What follows has these digests. */
@@ -31,7 +40,7 @@ export class Sender {
 
   /** For a PDU that only tells the StatSN that comes next. */
   numbers(): ResponseNumbers {
-    const { expCmdSN, maxCmdSN } = this.window
+    const { expCmdSN, maxCmdSN } = this.#window
     return { statSN: this.#statSN, expCmdSN, maxCmdSN }
   }
 

@@ -9,23 +9,34 @@ import {
 } from '../pdu/task-management.ts'
 import type { IscsiServer } from './server.ts'
 import type { Session } from './session.ts'
+import type { SessionConnection } from './session-connection.ts'
 
 /** Functions that a session may have under way: each may wait for the disk, and they are beside the window. */
 export const MAXIMUM_FUNCTIONS = 16
 
 /** Runs a function and sends its response. @returns false when too many are under way: it is to be rejected */
-export function manageTasks(server: IscsiServer, session: Session, request: TaskManagementRequest): boolean {
+export function manageTasks(
+  server: IscsiServer,
+  session: Session,
+  carrier: SessionConnection,
+  request: TaskManagementRequest,
+): boolean {
   if (session.functions >= MAXIMUM_FUNCTIONS) return false
   session.functions++
-  void manage(server, session, request)
+  void manage(server, session, carrier, request)
   return true
 }
 
-async function manage(server: IscsiServer, session: Session, request: TaskManagementRequest): Promise<void> {
+async function manage(
+  server: IscsiServer,
+  session: Session,
+  carrier: SessionConnection,
+  request: TaskManagementRequest,
+): Promise<void> {
   const response = await perform(server, session, request)
   session.functions--
-  const { sender } = session
-  if (session.hasEnded) return
+  const { sender } = carrier
+  if (!session.includes(carrier)) return
   sender.send(
     encodeTaskManagementResponse({
       ...sender.nextNumbers(),
@@ -48,7 +59,10 @@ async function perform(
   switch (request.function) {
     case TaskManagement.abortTask: {
       const tag = request.referencedTaskTag
-      if (!session.tasks.has(tag)) return TaskManagementResult.taskDoesNotExist
+      if (!session.tasks.has(tag)) {
+        const isOnItsWay = session.window.skip(request.refCmdSN, request.cmdSN)
+        return isOnItsWay ? TaskManagementResult.complete : TaskManagementResult.taskDoesNotExist
+      }
       return done(await session.tasks.abort((command) => command.initiatorTaskTag === tag))
     }
     case TaskManagement.abortTaskSet:

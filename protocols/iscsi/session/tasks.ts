@@ -19,12 +19,16 @@ import { faultResult } from './faults.ts'
 import { RunningTask } from './running-task.ts'
 import type { IscsiServer } from './server.ts'
 import type { Session } from './session.ts'
+import type { SessionConnection } from './session-connection.ts'
 
 /** More than any CDB moves here (MAXIMUM TRANSFER LENGTH is 8 MiB): what an initiator expects beyond is residual. */
 const MAXIMUM_TRANSFER_BYTES = 8 * 1024 * 1024
 /** Immediate commands are beside the window: 4.2.2.1 asks for a bound. */
 const MAXIMUM_IMMEDIATE_COMMANDS = 16
 const ATTRIBUTES: readonly TaskAttribute[] = ['simple', 'simple', 'ordered', 'head-of-queue', 'aca']
+
+/** Which tasks are to be aborted. */
+export type IsMeant = (command: ScsiCommand, carrier: SessionConnection) => boolean
 
 export class Tasks {
   readonly #session: Session
@@ -53,20 +57,20 @@ export class Tasks {
     return this.#byTag.has(initiatorTaskTag)
   }
 
-  /** @param release gives the PDU's memory back */
-  start(command: ScsiCommand, pdu: Pdu, release: () => void): void {
+  /** @param carrier where its data come and go, and its status: 4.2.2.1's connection allegiance @param release gives the PDU's memory back */
+  start(carrier: SessionConnection, command: ScsiCommand, pdu: Pdu, release: () => void): void {
     const refusal = this.#refusal(command)
     if (refusal !== undefined) {
-      this.#session.sender.reject(refusal, pdu.bhs)
+      carrier.sender.reject(refusal, pdu.bhs)
       return release()
     }
-    const { parameters } = this.#session
+    const { parameters } = carrier
     const expectsDataOut = command.write || !command.final || pdu.data.length > 0
     const dataOut = expectsDataOut ? newDataOut(command, parameters) : undefined
-    const task = new RunningTask(command, dataOut)
+    const task = new RunningTask(carrier, command, dataOut)
     this.#byTag.set(command.initiatorTaskTag, task)
     if (command.immediate) this.#immediate++
-    else this.#session.sender.window.enter()
+    else this.#session.window.enter()
     if (pdu.data.length > 0) dataOut?.takeImmediate(pdu.data, parameters.immediateData, release)
     else release()
     if (!command.final && parameters.initialR2T) dataOut?.refuseUnsolicited()
@@ -80,10 +84,15 @@ export class Tasks {
     return isOne ? RejectReason.tooManyImmediateCommands : undefined
   }
 
-  /** Data of a command that is not there (any longer) are passed over. */
-  takeDataOut(header: DataOut, pdu: Pdu & { dataDigestOk: boolean }, release: () => void): void {
+  /** Data of a command that is not there (any longer), or came by another connection, are passed over. */
+  takeDataOut(
+    carrier: SessionConnection,
+    header: DataOut,
+    pdu: Pdu & { dataDigestOk: boolean },
+    release: () => void,
+  ): void {
     const task = this.#byTag.get(header.initiatorTaskTag)
-    if (task?.dataOut === undefined || task.isRunning) return release()
+    if (task?.dataOut === undefined || task.isRunning || task.carrier !== carrier) return release()
     if (task.dataOut.take(header, pdu.data, pdu.dataDigestOk, release)) this.#advance(task)
   }
 
@@ -116,7 +125,7 @@ export class Tasks {
   }
 
   #sendReadyToTransfer(task: RunningTask, dataOut: DataOutSequence): void {
-    const { sender } = this.#session
+    const { sender } = task.carrier
     this.#lastTransferTag = (this.#lastTransferTag + 1) % RESERVED_TAG
     const { bufferOffset, length } = dataOut.nextBurst(this.#lastTransferTag)
     sender.send(
@@ -154,7 +163,7 @@ export class Tasks {
     task.dataOut?.release()
     if (task.heldOut > 0) this.#dataOutBudget.give(task.heldOut)
     if (command.immediate) this.#immediate--
-    else this.#session.sender.window.leave()
+    else this.#session.window.leave()
     const giveBack = (): void => {
       if (heldIn > 0) this.#dataInBudget.give(heldIn)
       result.release?.()
@@ -171,7 +180,7 @@ export class Tasks {
 
   #respond(task: RunningTask, result: TaskResult, release: () => void): void {
     const { command } = task
-    const { sender, parameters } = this.#session
+    const { sender, parameters } = task.carrier
     const residual = residualOfTask(command, result)
     const hasSense = result.sense !== undefined && result.sense.length > 0
     const isCollapsed = !hasSense && result.dataIn.some((chunk) => chunk.length > 0)
@@ -220,9 +229,9 @@ export class Tasks {
    * @returns resolves with true when nothing is done for any of them, also those aborted before; with false when that
    *   takes longer than the limit
    */
-  async abort(isMeant: (command: ScsiCommand) => boolean): Promise<boolean> {
-    for (const task of [...this.#byTag.values()]) if (isMeant(task.command)) this.#abort(task)
-    const waiting = [...this.#leaving].filter(({ command }) => isMeant(command))
+  async abort(isMeant: IsMeant): Promise<boolean> {
+    for (const task of [...this.#byTag.values()]) if (isMeant(task.command, task.carrier)) this.#abort(task)
+    const waiting = [...this.#leaving].filter(({ command, carrier }) => isMeant(command, carrier))
     if (waiting.length === 0) return true
     const { environment, limits } = this.#server
     let cancel = (): void => undefined

@@ -1,19 +1,17 @@
 /** RFC 7143 4.3 and 6.5: Text Requests after login: SendTargets and a new MaxRecvDataSegmentLength. */
 
-import type { Peer } from '../../transport/engine.ts'
 import { DecodeError } from '../../wire/errors.ts'
-import { NOT_UNDERSTOOD, negotiate, type Parameters } from '../login/parameters.ts'
+import { NOT_UNDERSTOOD, negotiate, REJECT } from '../login/parameters.ts'
 import { RejectReason } from '../pdu/reject.ts'
 import { type Pdu, RESERVED_TAG } from '../pdu/segments.ts'
 import { encodeTextResponse, type TextRequest } from '../pdu/text.ts'
 import { decodeTextKeys, encodeTextKeys, type TextKey } from '../pdu/text-keys.ts'
-import type { Sender } from './sender.ts'
 import { type IscsiServer, PORTAL_GROUP_TAG, type TargetNode } from './server.ts'
+import type { SessionConnection } from './session-connection.ts'
 
 /** Of one request, put together. */
 const MAXIMUM_TEXT_BYTES = 64 * 1024
 const ALL_TARGETS = 'All'
-const REJECT = 'Reject'
 /** The one key of login that may be declared again. */
 const REDECLARED = 'MaxRecvDataSegmentLength'
 const DIGESTS = { header: 'optional', data: 'optional' } as const
@@ -23,9 +21,7 @@ const TRANSFER_TAG = 1
 /** Whose text it is. */
 export interface TextContext {
   readonly initiatorName: string
-  readonly peer: Peer
-  readonly parameters: Parameters
-  readonly sender: Sender
+  readonly connection: SessionConnection
   /** undefined in a discovery session. */
   readonly target: TargetNode | undefined
 }
@@ -70,19 +66,19 @@ export class TextExchange {
 
   #refuse(pdu: Pdu): void {
     this.#reset()
-    this.#context.sender.reject(RejectReason.protocolError, pdu.bhs)
+    this.#context.connection.sender.reject(RejectReason.protocolError, pdu.bhs)
   }
 
   /** 11.11: as much as the initiator takes at once; it asks for what follows. */
   #sendNext(request: TextRequest): void {
     const rest = this.#rest ?? Buffer.alloc(0)
-    const limit = this.#context.parameters.initiatorMaxRecvDataSegmentLength
+    const limit = this.#context.connection.parameters.initiatorMaxRecvDataSegmentLength
     this.#rest = rest.length > limit ? rest.subarray(limit) : undefined
     this.#send(request, rest.subarray(0, limit), this.#rest === undefined)
   }
 
   #send(request: TextRequest, data: Buffer, isLast: boolean): void {
-    const { sender } = this.#context
+    const { sender } = this.#context.connection
     const isFinal = isLast && request.final
     if (isFinal) this.#reset()
     sender.send(
@@ -101,24 +97,25 @@ export class TextExchange {
   #answer(key: string, value: string): TextKey[] {
     if (key === 'SendTargets') return this.#sendTargets(value)
     if (key === REDECLARED) {
-      const refusal = negotiate(key, value, this.#context.parameters, DIGESTS)
+      const refusal = negotiate(key, value, this.#context.connection.parameters, DIGESTS)
       return refusal === undefined ? [] : [[key, refusal]]
     }
     // What belongs to a login is understood, and too late.
-    const known = negotiate(key, value, { ...this.#context.parameters }, DIGESTS) !== NOT_UNDERSTOOD
+    const known =
+      negotiate(key, value, { ...this.#context.connection.parameters }, DIGESTS) !== NOT_UNDERSTOOD
     return [[key, known ? REJECT : NOT_UNDERSTOOD]]
   }
 
   /** Appendix C: the targets that the initiator may log in to, at the address that it has come by. */
   #sendTargets(value: string): TextKey[] {
-    const { initiatorName, peer, target } = this.#context
+    const { initiatorName, connection, target } = this.#context
     const wanted = value === '' ? target?.name : value
-    const { localAddress, localPort } = peer
+    const { localAddress, localPort } = connection.peer
     const address = localAddress.includes(':') ? `[${localAddress}]` : localAddress
     const found: TextKey[] = []
     for (const node of this.#server.targets.values()) {
       const isMeant = wanted === ALL_TARGETS || wanted?.toLowerCase() === node.name.toLowerCase()
-      if (!isMeant || !node.admits(initiatorName, peer)) continue
+      if (!isMeant || !node.admits(initiatorName, connection.peer)) continue
       found.push(['TargetName', node.name])
       found.push(['TargetAddress', `${address}:${localPort},${PORTAL_GROUP_TAG}`])
     }

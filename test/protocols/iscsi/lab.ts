@@ -108,6 +108,9 @@ export interface LoginOptions {
 
 export const NAMES = { InitiatorName: INITIATOR, TargetName: TARGET, SessionType: 'Normal' }
 
+const FIRST_TAGS = 0x100
+let initiators = 0
+
 export class TestInitiator {
   readonly engine: ConnectionEngine
   readonly received: ReceivedPdu[] = []
@@ -119,7 +122,8 @@ export class TestInitiator {
   readonly #untaken: (() => void)[] = []
   #takes = true
   #next = 0
-  #tag = 0x100
+  /** Connections of one session share the tags. */
+  #tag = FIRST_TAGS * ++initiators
 
   constructor(server: IscsiServer, peer: Peer) {
     const engine = createIscsiEngine(server).connect(peer, (effect) => this.#take(effect))

@@ -45,6 +45,7 @@ t.test('the window is as wide as there is room, and never closes behind itself',
   let ran = 0
   for (let count = 0; count < 20; count++) {
     window.admit(
+      t,
       (0xffff_fff0 + count) >>> 0,
       () => {
         ran++
