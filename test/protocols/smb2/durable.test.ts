@@ -1,9 +1,8 @@
 /** MS-SMB2 3.3.5.9.6 to 3.3.5.9.13, 3.3.7.1, 3.3.5.2.10: clients that lose their connection, come back, and ask once more. */
 
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { FileAccess } from '../../../protocols/smb2/fscc/access.ts'
-import { CreateAction, CreateDisposition, CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
-import { FileInformationClass } from '../../../protocols/smb2/fscc/file-information.ts'
+import { CreateAction, CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
 import { Command } from '../../../protocols/smb2/messages/commands.ts'
 import { type CreateResponse, OplockLevel } from '../../../protocols/smb2/messages/create.ts'
 import {
@@ -18,28 +17,12 @@ import { LockFlag } from '../../../protocols/smb2/messages/lock.ts'
 import { ChannelSequence } from '../../../protocols/smb2/state/channel-sequence.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { comeBack, GUID, LEASE_KEY, MINUTE, mount, open, openLeased, sessionOf } from '../../sim/durable.ts'
-import { isClean, watch } from '../../sim/sim-checks.ts'
+import { durableTest as test } from '../../sim/durable-test.ts'
+import { watch } from '../../sim/sim-checks.ts'
 import { settled } from '../../sim/sim-environment.ts'
-import { createSimServer, type SimServer, type SimServerOptions } from '../../sim/sim-server.ts'
 import { createdOf, leaseBits, leaseText, SimClient, type SimCreated } from '../../sim/smb2-client.ts'
 import { type CreateFields, createRequest, writeRequest } from '../../sim/smb2-requests.ts'
 import { durableReconnect, durableRequest, grantedLease, leaseRequest } from '../../sim/world/wire.ts'
-
-function test(
-  name: string,
-  play: (t: Test, sim: SimServer) => Promise<void>,
-  options?: SimServerOptions,
-): void {
-  t.test(name, async (t) => {
-    const sim = createSimServer(options)
-    await play(t, sim)
-    t.same(sim.complaints, [])
-    // Nobody comes back for what is left.
-    for (const connection of [...sim.server.connectionList]) connection.disconnect('the test ends')
-    await sim.environment.advance(17 * MINUTE)
-    await isClean(t, sim)
-  })
-}
 
 const timeoutOf = ({ createContexts }: CreateResponse): number | undefined => {
   const data = findCreateContext(createContexts, CreateContextName.DURABLE_HANDLE_REQUEST_V2)
@@ -206,70 +189,6 @@ test('a handle that is in the way of others ends', async (t, sim) => {
   t.equal(response?.createAction, CreateAction.CREATED, 'its deletion comes first')
   const after = await mount(sim)
   t.equal((await comeBack(after, fileId)).status, Status.OBJECT_NAME_NOT_FOUND)
-})
-
-/** One more open under the same lease. */
-function openBeside(client: SimClient): Promise<SimCreated> {
-  const createContexts = [leaseRequest(LEASE_KEY, leaseBits('RH'))]
-  return client.create({ name: 'file', requestedOplockLevel: OplockLevel.LEASE, createContexts })
-}
-
-test('what an absent client has locked stays locked for a while', async (t, sim) => {
-  const before = await mount(sim)
-  const { fileId } = await openLeased(before, 'RH')
-  const range = { offset: 0n, length: 1n }
-  const now = { ...range, flags: LockFlag.EXCLUSIVE_LOCK | LockFlag.FAIL_IMMEDIATELY }
-  t.equal(await before.lock(fileId, now), Status.SUCCESS)
-  // The same machine with the same lease: nothing of it is broken by the lock.
-  const bert = await mount(sim)
-  const his = await openBeside(bert)
-  before.drop()
-  await sim.environment.advance(29_000)
-  t.equal(await bert.lock(his.fileId, now), Status.LOCK_NOT_GRANTED, 'it may come back')
-  await sim.environment.advance(2_000)
-  t.equal(await bert.lock(his.fileId, now), Status.SUCCESS, 'it has had its time')
-  const after = await mount(sim)
-  t.equal((await comeBack(after, fileId, leaseRequest(LEASE_KEY, 0))).status, Status.OBJECT_NAME_NOT_FOUND)
-})
-
-test('who waits for the lock of an absent client gets it after a while', async (t, sim) => {
-  const before = await mount(sim)
-  const { fileId } = await openLeased(before, 'RH')
-  const flags = LockFlag.EXCLUSIVE_LOCK
-  const range = { offset: 0n, length: 1n }
-  t.equal(await before.lock(fileId, { ...range, flags: flags | LockFlag.FAIL_IMMEDIATELY }), Status.SUCCESS)
-  const bert = await mount(sim)
-  const his = await openBeside(bert)
-  const waiting = bert.lock(his.fileId, { ...range, flags })
-  const granted = watch(waiting)
-  before.drop()
-  await sim.environment.advance(29_000)
-  t.equal(granted.done, false)
-  await sim.environment.advance(2_000)
-  t.equal(await waiting, Status.SUCCESS)
-})
-
-test('a handle that its client forgot goes when the client answers a break for others of its lease', async (t, sim) => {
-  const before = await mount(sim)
-  await openLeased(before, 'RH')
-  before.drop()
-  // As Linux does for a file that is still open elsewhere: a new handle, the same lease.
-  const after = await mount(sim)
-  const { fileId } = await openBeside(after)
-  t.equal(sim.server.absentOpens.size, 1)
-  const bert = await SimClient.mount(sim, 'bert')
-  const removing = await bert.create({ name: 'file', desiredAccess: FileAccess.DELETE })
-  const disposition = { fileInfoClass: FileInformationClass.Disposition, input: Buffer.from([1]) }
-  const removed = bert.setInfo(removing.fileId, disposition)
-  await settled()
-  t.match(after.breaks, [{ leaseKey: LEASE_KEY, newLeaseState: leaseBits('R') }])
-  t.equal(await after.acknowledgeLease(LEASE_KEY, 'R'), Status.SUCCESS)
-  t.equal(await removed, Status.SUCCESS)
-  t.equal(sim.server.absentOpens.size, 0)
-  t.equal(await bert.close(removing.fileId), Status.SUCCESS)
-  t.equal(await after.close(fileId), Status.SUCCESS)
-  const look = await bert.create({ name: 'file', createDisposition: CreateDisposition.OPEN })
-  t.equal(look.status, Status.OBJECT_NAME_NOT_FOUND, 'nobody keeps the name')
 })
 
 test('looking at attributes leaves a handle alone', async (t, sim) => {
