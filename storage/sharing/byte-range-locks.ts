@@ -1,6 +1,6 @@
 /** MS-FSA 2.1.4.10, 2.1.5.8 and 2.1.5.9: byte-range locks of one stream, and the requests that wait for them. */
 
-import { type Interval, IntervalTree } from './interval-tree.ts'
+import { type Interval, IntervalList } from './interval-list.ts'
 
 /** Bytes of a stream: 64-bit, and possibly empty. */
 export interface LockRange {
@@ -52,9 +52,9 @@ function lastOf({ offset, length }: LockRange): bigint {
 }
 
 export class ByteRangeLocks {
-  /** Two trees, so that shared locks, which may pile up, are asked only whether there is any. */
-  readonly #exclusive = new IntervalTree<HeldLock>()
-  readonly #shared = new IntervalTree<HeldLock>()
+  /** Two lists, so that shared locks, which may pile up, are asked only whether there is any. */
+  readonly #exclusive = new IntervalList<HeldLock>()
+  readonly #shared = new IntervalList<HeldLock>()
   readonly #owners = new Map<object, Holdings>()
   readonly #waiters = new Set<Waiter>()
   #sequence = 0
@@ -162,8 +162,8 @@ export class ByteRangeLocks {
 
   #grant(request: LockRequest): HeldLock {
     const held: HeldLock = { ...request, last: lastOf(request), sequence: this.#sequence++ }
-    const tree = held.exclusive ? this.#exclusive : this.#shared
-    tree.insert(held)
+    const list = held.exclusive ? this.#exclusive : this.#shared
+    list.insert(held)
     let holdings = this.#owners.get(held.owner)
     if (holdings === undefined) {
       holdings = { locks: new Map(), exclusive: new Map() }
@@ -183,8 +183,8 @@ export class ByteRangeLocks {
     const stack = holdings?.locks.get(key)
     if (holdings === undefined || stack?.includes(held) !== true)
       throw new Error('releasing a lock that is not held')
-    const tree = held.exclusive ? this.#exclusive : this.#shared
-    tree.remove(held)
+    const list = held.exclusive ? this.#exclusive : this.#shared
+    list.remove(held)
     stack.splice(stack.indexOf(held), 1)
     if (stack.length === 0) holdings.locks.delete(key)
     if (held.exclusive) holdings.exclusive.set(held.key, (holdings.exclusive.get(held.key) ?? 0) - 1)
