@@ -1,6 +1,11 @@
 /** What the server keeps many of: message ids, locks, leases. A call must cost the same however many there are. */
 
 import { CommandSequenceWindow } from '../../protocols/smb2/credits.ts'
+import {
+  decodeLeaseContext,
+  encodeLeaseContext,
+  type LeaseContext,
+} from '../../protocols/smb2/messages/create-context-lease.ts'
 import { Lease, LeaseTables } from '../../protocols/smb2/state/lease.ts'
 import type { SharedFile } from '../../protocols/smb2/state/open.ts'
 import { ByteRangeLocks } from '../../storage/sharing/byte-range-locks.ts'
@@ -11,6 +16,7 @@ import { countLabel, type Micro, type MicroSubject, must, TABLE_SIZES } from './
 const WINDOW_SIZES = [600, 6_000, 60_000] as const
 const OWNERS = 100
 const KEY_BYTES = 16
+const SEED = 0x0123_4567
 /** Coprime to the sizes: successive calls come to distant entries. */
 const STRIDE = 7919
 
@@ -86,31 +92,45 @@ function checkLocks(count: number): MicroSubject {
 
 /** A lease with a key of its own; the table does not look at what it caches. */
 function leaseOf(clientGuid: Buffer, number: number): Lease {
+  return new Lease(clientGuid, contextOf(number), NO_OPLOCK)
+}
+
+function contextOf(number: number): LeaseContext {
   const leaseKey = Buffer.alloc(KEY_BYTES)
   leaseKey.writeUInt32LE(number)
-  const parentLeaseKey = Buffer.alloc(KEY_BYTES)
-  const context = { version: 2 as const, leaseKey, leaseState: 0, leaseFlags: 0, parentLeaseKey, epoch: 0 }
-  return new Lease(clientGuid, context, NO_OPLOCK)
+  return {
+    ...{ version: 2, leaseKey, leaseState: 0, leaseFlags: 0 },
+    ...{ parentLeaseKey: Buffer.alloc(KEY_BYTES), epoch: 0 },
+  }
 }
 
 const NO_OPLOCK = Object.freeze({}) as Oplock<SharedFile>
 
-function manyLeases(count: number): { tables: LeaseTables; clientGuid: Buffer; leases: Lease[] } {
-  const tables = new LeaseTables({ leasesPerClient: count + 1, leases: count + 1 })
+function manyLeases(count: number): { tables: LeaseTables; clientGuid: Buffer } {
+  const tables = new LeaseTables({ leasesPerClient: count + 1, leases: count + 1 }, SEED)
   const clientGuid = Buffer.alloc(KEY_BYTES, 'client')
-  const leases = Array.from({ length: count }, (_, number) => leaseOf(clientGuid, number))
-  for (const lease of leases) tables.add(lease)
-  return { tables, clientGuid, leases }
+  for (let number = 0; number < count; number++) tables.add(leaseOf(clientGuid, number))
+  return { tables, clientGuid }
 }
 
+/** From the context in the CREATE that was received to the lease that it means. */
 function findLease(count: number): MicroSubject {
-  const { tables, clientGuid, leases } = manyLeases(count)
+  const { tables, clientGuid } = manyLeases(count)
+  const data = encodeLeaseContext(contextOf(0))
+  const find = (number: number) => {
+    data.writeUInt32LE(number)
+    return tables.find(clientGuid, decodeLeaseContext(data).leaseKey)
+  }
   let index = 0
   return {
+    check: () =>
+      must(
+        find(1)?.leaseKey.equals(contextOf(1).leaseKey) === true && find(count) === undefined,
+        'another lease is found',
+      ),
     call: () => {
       index = (index + STRIDE) % count
-      const lease = leases[index]
-      must(lease !== undefined && tables.find(clientGuid, lease.leaseKey) === lease, 'a lease is not found')
+      must(find(index) !== undefined, 'a lease is not found')
     },
   }
 }

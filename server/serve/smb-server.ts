@@ -44,6 +44,9 @@ export interface SmbServerOptions {
   readonly log: Log
 }
 
+/** Of the hashes of tables. */
+const SEED_BYTES = 4
+
 const DIALECTS: Readonly<Record<Configuration['smb']['minProtocol'], number>> = {
   '2.0.2': Dialect.SMB_2_0_2,
   '2.1': Dialect.SMB_2_1,
@@ -58,7 +61,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
   const limits = limitsWithin(descriptorLimit(), configuration.smb.maxConnections)
   const self = ownIdentity()
   const identities = createIdentityMap(serverGuid)
-  const leaseTables = new LeaseTables(limits)
+  const leaseTables = new LeaseTables(limits, environment.random(SEED_BYTES).readInt32LE())
   const server: Server = {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
     usage: new Usage(),

@@ -2,6 +2,7 @@
 
 import type { Oplock, OplockKey } from '../../../storage/sharing/oplocks.ts'
 import { type LeaseContext, LeaseFlag } from '../messages/create-context-lease.ts'
+import { GuidMap } from './guid-map.ts'
 import type { Open, SharedFile } from './open.ts'
 
 /** MS-FSA's TargetOplockKey of a lease. */
@@ -83,13 +84,17 @@ export interface LeaseLimits {
 
 /** Server.GlobalLeaseTableList: the leases of all clients. */
 export class LeaseTables {
-  /** LeaseTable.LeaseList by LeaseTable.ClientGuid, then by LeaseKey: both in hexadecimal. */
-  readonly #tables = new Map<string, Map<string, Lease>>()
+  /** LeaseTable.LeaseList by LeaseTable.ClientGuid, then by LeaseKey. */
+  readonly #tables: GuidMap<GuidMap<Lease>>
   readonly #limits: LeaseLimits
+  readonly #seed: number
   #size = 0
 
-  constructor(limits: LeaseLimits) {
+  /** @param seed 32 random bits, see GuidMap */
+  constructor(limits: LeaseLimits, seed: number) {
     this.#limits = limits
+    this.#seed = seed
+    this.#tables = new GuidMap(seed)
   }
 
   /** Leases of all clients. */
@@ -98,35 +103,32 @@ export class LeaseTables {
   }
 
   find(clientGuid: Buffer, leaseKey: Buffer): Lease | undefined {
-    return this.#tables.get(clientGuid.toString('hex'))?.get(leaseKey.toString('hex'))
+    return this.#tables.get(clientGuid)?.get(leaseKey)
   }
 
   /** Whether a client, or all together, have as many leases as they may: no more is granted then. */
   isFullFor(clientGuid: Buffer): boolean {
-    const own = this.#tables.get(clientGuid.toString('hex'))?.size ?? 0
+    const own = this.#tables.get(clientGuid)?.size ?? 0
     return own >= this.#limits.leasesPerClient || this.#size >= this.#limits.leases
   }
 
   /** Adds a lease, in the place of one with its key that is going. */
   add(lease: Lease): void {
-    const client = lease.clientGuid.toString('hex')
-    let table = this.#tables.get(client)
+    let table = this.#tables.get(lease.clientGuid)
     if (table === undefined) {
-      table = new Map()
-      this.#tables.set(client, table)
+      table = new GuidMap(this.#seed)
+      this.#tables.set(lease.clientGuid, table)
     }
-    const key = lease.leaseKey.toString('hex')
-    if (!table.has(key)) this.#size++
-    table.set(key, lease)
+    const before = table.size
+    table.set(lease.leaseKey, lease)
+    this.#size += table.size - before
   }
 
   delete(lease: Lease): void {
-    const client = lease.clientGuid.toString('hex')
-    const table = this.#tables.get(client)
-    const key = lease.leaseKey.toString('hex')
-    if (table?.get(key) !== lease) return
-    table.delete(key)
+    const table = this.#tables.get(lease.clientGuid)
+    if (table?.get(lease.leaseKey) !== lease) return
+    table.delete(lease.leaseKey)
     this.#size--
-    if (table.size === 0) this.#tables.delete(client)
+    if (table.size === 0) this.#tables.delete(lease.clientGuid)
   }
 }
