@@ -7,7 +7,9 @@ import {
   TRANSFORM_SIGNATURE_OFFSET,
 } from '../messages/transform-header.ts'
 import { Cipher } from './algorithms.ts'
-import { gcmDecrypt, gcmEncrypt, HAS_EVP } from './evp.ts'
+import { ccmDecrypt, ccmEncrypt } from './ccm.ts'
+import { HAS_EVP } from './evp.ts'
+import { gcmDecrypt, gcmEncrypt } from './gcm.ts'
 
 const TAG_BYTES = 16
 /** 2.2.41: AES_CCM_Nonce and AES_GCM_Nonce; the rest of the Nonce field is reserved. */
@@ -49,8 +51,11 @@ export function encrypt(
 export function decrypt(cipher: Cipher, key: Buffer, header: Buffer, body: Buffer): Buffer | undefined {
   const aad = additionalData(header)
   const tag = header.subarray(TRANSFORM_SIGNATURE_OFFSET, TRANSFORM_SIGNATURE_OFFSET + TAG_BYTES)
-  if (HAS_EVP && !isCcm(cipher)) {
-    return gcmDecrypt(key, aad.subarray(0, GCM_NONCE_BYTES), aad, body, tag) ? body : undefined
+  if (HAS_EVP) {
+    const isAuthentic = isCcm(cipher)
+      ? ccmDecrypt(key, aad.subarray(0, CCM_NONCE_BYTES), aad, body, tag)
+      : gcmDecrypt(key, aad.subarray(0, GCM_NONCE_BYTES), aad, body, tag)
+    return isAuthentic ? body : undefined
   }
   const decipher = isCcm(cipher)
     ? createDecipheriv(ccmName(cipher), key, aad.subarray(0, CCM_NONCE_BYTES), { authTagLength: TAG_BYTES })
@@ -75,9 +80,14 @@ function additionalData(header: Buffer): Buffer {
 
 /** @returns the tag */
 function encryptChunks(cipher: Cipher, key: Buffer, aad: Buffer, chunks: readonly Buffer[]): Buffer {
-  if (isCcm(cipher)) return encryptCcm(ccmName(cipher), key, aad, chunks)
-  if (HAS_EVP) return gcmEncrypt(key, aad.subarray(0, GCM_NONCE_BYTES), aad, chunks)
-  return encryptGcm(gcmName(cipher), key, aad, chunks)
+  if (!HAS_EVP) {
+    return isCcm(cipher)
+      ? encryptCcm(ccmName(cipher), key, aad, chunks)
+      : encryptGcm(gcmName(cipher), key, aad, chunks)
+  }
+  return isCcm(cipher)
+    ? ccmEncrypt(key, aad.subarray(0, CCM_NONCE_BYTES), aad, chunks)
+    : gcmEncrypt(key, aad.subarray(0, GCM_NONCE_BYTES), aad, chunks)
 }
 
 function encryptGcm(name: GcmName, key: Buffer, aad: Buffer, chunks: readonly Buffer[]): Buffer {

@@ -1,54 +1,58 @@
-/** NIST SP 800-38D with OpenSSL's EVP calls, which node:crypto does not offer in place: the data stays where it is, nothing is allocated. */
+/** MS-SMB2 3.1.4: OpenSSL's EVP calls, which sign and encrypt where the data lies; node:crypto gives all back in fresh buffers. */
 
 import koffi from 'koffi'
 
-/** EVP_CTRL_AEAD_GET_TAG and EVP_CTRL_AEAD_SET_TAG of openssl/evp.h. */
-const GET_TAG = 0x10
-const SET_TAG = 0x11
-const TAG_BYTES = 16
-const AES_128_KEY_BYTES = 16
+/** Ciphers as openssl/evp.h names them, behind `EVP_`. */
+export type EvpCipher =
+  | 'aes_128_gcm'
+  | 'aes_256_gcm'
+  | 'aes_128_cbc'
+  | 'aes_256_cbc'
+  | 'aes_128_ctr'
+  | 'aes_256_ctr'
 
+type Direction = 'Encrypt' | 'Decrypt'
+/** Of C; null is a null pointer. */
 type Pointer = object | null
-type Init = (context: Pointer, cipher: Pointer, engine: null, key: Buffer, nonce: Buffer) => number
+type Init = (
+  context: Pointer,
+  cipher: Pointer,
+  engine: null,
+  key: Buffer | null,
+  nonce: Buffer | null,
+) => number
 type Update = (
   context: Pointer,
   out: Buffer | null,
-  outLength: Int32Array,
+  written: Int32Array,
   data: Buffer,
-  length: number,
+  size: number,
 ) => number
-type Final = (context: Pointer, out: Buffer, outLength: Int32Array) => number
+type Final = (context: Pointer, out: Buffer, written: Int32Array) => number
 
-interface Evp {
-  readonly context: Pointer
-  readonly aes128: Pointer
-  readonly aes256: Pointer
-  readonly encryptInit: Init
-  readonly encryptUpdate: Update
-  readonly encryptFinal: Final
-  readonly decryptInit: Init
-  readonly decryptUpdate: Update
-  readonly decryptFinal: Final
-  readonly control: (context: Pointer, type: number, argument: number, data: Buffer) => number
-}
+const NO_OUTPUT_BYTES = 16
+const NO_OUTPUT = Buffer.alloc(NO_OUTPUT_BYTES)
+/** Where each call says how many bytes it wrote. */
+const written = new Int32Array(1)
 
 /** OpenSSL is part of the node program or loaded beside it; where its calls cannot be found, node:crypto has to do. */
-function load(): Evp | undefined {
+function load() {
   try {
     const library = koffi.load(null)
     const init = 'void* context, void* cipher, void* engine, const uint8_t* key, const uint8_t* nonce'
-    const update = 'void* context, uint8_t* out, _Out_ int* outLength, const uint8_t* data, int length'
-    const final = 'void* context, uint8_t* out, _Out_ int* outLength'
+    const update = 'void* context, uint8_t* out, _Out_ int* written, const uint8_t* data, int size'
+    const final = 'void* context, uint8_t* out, _Out_ int* written'
+    const calls = (direction: Direction) => ({
+      init: library.func(`int EVP_${direction}Init_ex(${init})`) as Init,
+      update: library.func(`int EVP_${direction}Update(${update})`) as Update,
+      final: library.func(`int EVP_${direction}Final_ex(${final})`) as Final,
+    })
     return {
-      context: library.func('void* EVP_CIPHER_CTX_new()')(),
-      aes128: library.func('void* EVP_aes_128_gcm()')(),
-      aes256: library.func('void* EVP_aes_256_gcm()')(),
-      encryptInit: library.func(`int EVP_EncryptInit_ex(${init})`),
-      encryptUpdate: library.func(`int EVP_EncryptUpdate(${update})`),
-      encryptFinal: library.func(`int EVP_EncryptFinal_ex(${final})`),
-      decryptInit: library.func(`int EVP_DecryptInit_ex(${init})`),
-      decryptUpdate: library.func(`int EVP_DecryptUpdate(${update})`),
-      decryptFinal: library.func(`int EVP_DecryptFinal_ex(${final})`),
+      Encrypt: calls('Encrypt'),
+      Decrypt: calls('Decrypt'),
+      newContext: library.func('void* EVP_CIPHER_CTX_new()') as () => Pointer,
+      cipher: (name: EvpCipher) => library.func(`void* EVP_${name}()`)() as Pointer,
+      setPadding: library.func('int EVP_CIPHER_CTX_set_padding(void* context, int padding)'),
       control: library.func('int EVP_CIPHER_CTX_ctrl(void* context, int type, int argument, uint8_t* data)'),
     }
   } catch {
@@ -56,57 +60,64 @@ function load(): Evp | undefined {
   }
 }
 
-/** One context for all calls: each is over before the next begins. */
 const evp = load()
-const outLength = new Int32Array(1)
-const NOTHING = Buffer.alloc(TAG_BYTES)
 
-/** Whether `gcmEncrypt` and `gcmDecrypt` work here. */
+/** Whether an `EvpContext` can be made. */
 export const HAS_EVP = evp !== undefined
 
-function calls(): Evp {
-  if (evp === undefined) throw new Error('OpenSSL was not found')
-  return evp
-}
-
 function must(result: number, call: string): void {
-  if (result !== 1) throw new Error(`${call} failed`)
+  if (result !== 1) throw new Error(`OpenSSL: ${call} failed`)
 }
 
-/**
- * Encrypts chunks where they are.
- * @param nonce 12 bytes
- * @returns the tag, 16 bytes
- */
-export function gcmEncrypt(key: Buffer, nonce: Buffer, aad: Buffer, chunks: readonly Buffer[]): Buffer {
-  const { context, aes128, aes256, encryptInit, encryptUpdate, encryptFinal, control } = calls()
-  const cipher = key.length === AES_128_KEY_BYTES ? aes128 : aes256
-  must(encryptInit(context, cipher, null, key, nonce), 'EVP_EncryptInit_ex')
-  must(encryptUpdate(context, null, outLength, aad, aad.length), 'EVP_EncryptUpdate')
-  for (const chunk of chunks) {
-    if (chunk.length > 0)
-      must(encryptUpdate(context, chunk, outLength, chunk, chunk.length), 'EVP_EncryptUpdate')
+/** What works on one message after the other, each begun by `begin` and over before the next. It is never freed: keep it. */
+export class EvpContext {
+  readonly #context: Pointer
+  readonly #init: Init
+  readonly #update: Update
+  readonly #final: Final
+  readonly #control: (context: Pointer, type: number, argument: number, data: Buffer) => number
+
+  /** @throws Error without OpenSSL, see HAS_EVP */
+  constructor(cipher: EvpCipher, direction: Direction = 'Encrypt') {
+    if (evp === undefined) throw new Error('OpenSSL was not found')
+    const { init, update, final } = evp[direction]
+    this.#context = evp.newContext()
+    this.#init = init
+    this.#update = update
+    this.#final = final
+    this.#control = evp.control
+    must(init(this.#context, evp.cipher(cipher), null, null, null), 'Init')
+    must(evp.setPadding(this.#context, 0), 'set_padding')
   }
-  must(encryptFinal(context, NOTHING, outLength), 'EVP_EncryptFinal_ex')
-  const tag = Buffer.alloc(TAG_BYTES)
-  must(control(context, GET_TAG, TAG_BYTES, tag), 'EVP_CIPHER_CTX_ctrl')
-  return tag
+
+  /** @param nonce or the initialization vector, as long as the cipher has it */
+  begin(key: Buffer, nonce: Buffer): void {
+    must(this.#init(this.#context, null, null, key, nonce), 'Init')
+  }
+
+  /**
+   * @param out where the result goes, which may be where the data are; it has room for a block more. null: the data are
+   *   authenticated only
+   * @returns bytes written: whole blocks, of what has come so far
+   */
+  update(out: Buffer | null, data: Buffer): number {
+    must(this.#update(this.#context, out, written, data, data.length), 'Update')
+    return written[0] as number
+  }
+
+  /** Ends a message. @returns false when it is not authentic */
+  final(): boolean {
+    return this.#final(this.#context, NO_OUTPUT, written) === 1
+  }
+
+  /** EVP_CTRL_ of openssl/evp.h. */
+  control(type: number, data: Buffer): void {
+    must(this.#control(this.#context, type, data.length, data), 'ctrl')
+  }
 }
 
-/**
- * Decrypts a message where it is.
- * @param nonce 12 bytes
- * @param tag 16 bytes
- * @returns false when it is not what the key's owner encrypted; it must then not be looked at
- */
-export function gcmDecrypt(key: Buffer, nonce: Buffer, aad: Buffer, message: Buffer, tag: Buffer): boolean {
-  const { context, aes128, aes256, decryptInit, decryptUpdate, decryptFinal, control } = calls()
-  const cipher = key.length === AES_128_KEY_BYTES ? aes128 : aes256
-  must(decryptInit(context, cipher, null, key, nonce), 'EVP_DecryptInit_ex')
-  must(decryptUpdate(context, null, outLength, aad, aad.length), 'EVP_DecryptUpdate')
-  if (message.length > 0) {
-    must(decryptUpdate(context, message, outLength, message, message.length), 'EVP_DecryptUpdate')
-  }
-  must(control(context, SET_TAG, TAG_BYTES, tag), 'EVP_CIPHER_CTX_ctrl')
-  return decryptFinal(context, NOTHING, outLength) === 1
+/** A context that is made when it is first needed. */
+export function lazyContext(cipher: EvpCipher, direction: Direction = 'Encrypt'): () => EvpContext {
+  let context: EvpContext | undefined
+  return () => (context ??= new EvpContext(cipher, direction))
 }

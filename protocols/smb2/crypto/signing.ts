@@ -5,6 +5,8 @@ import { Command } from '../messages/commands.ts'
 import { HEADER_BYTES, HeaderFlag, SIGNATURE_BYTES, SIGNATURE_OFFSET } from '../messages/header.ts'
 import { SigningAlgorithm } from './algorithms.ts'
 import { aesCmac } from './cmac.ts'
+import { HAS_EVP } from './evp.ts'
+import { gmac } from './gcm.ts'
 
 /** A key and what it is used with: a session's key keeps its algorithm on connections that negotiated another. */
 export interface SigningKey {
@@ -71,6 +73,7 @@ function hmacSha256(key: Buffer, chunks: readonly Buffer[]): Buffer {
 
 /** AES-128-GCM of nothing, with the message as the additional data. */
 function aesGmac(key: Buffer, nonce: Buffer, chunks: readonly Buffer[]): Buffer {
+  if (HAS_EVP) return gmac(key, nonce, chunks)
   const cipher = createCipheriv('aes-128-gcm', key, nonce)
   for (const chunk of chunks) cipher.setAAD(chunk)
   cipher.final()

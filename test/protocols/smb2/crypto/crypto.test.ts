@@ -4,6 +4,7 @@ import { createCipheriv, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { Cipher, cipherKeyBytes, SigningAlgorithm } from '../../../../protocols/smb2/crypto/algorithms.ts'
+import { cbcMac } from '../../../../protocols/smb2/crypto/cbc-mac.ts'
 import { aesCmac } from '../../../../protocols/smb2/crypto/cmac.ts'
 import { decrypt, encrypt } from '../../../../protocols/smb2/crypto/encryption.ts'
 import { deriveKey } from '../../../../protocols/smb2/crypto/kdf.ts'
@@ -181,8 +182,29 @@ t.test('AES-CMAC: RFC 4493 section 4, however it is cut', async (t) => {
     }
   }
   t.equal(aesCmac(key, []).toString('hex'), 'bb1d6929e95937287fa37d129b756746')
-  const large = Buffer.alloc(300_001, 'cmac')
-  t.same(aesCmac(key, cut(large, [1, 65_537, 200_000])), aesCmac(key, [large]))
+  // Section 4's K1 and K2, and CBC over the whole message at once.
+  const [k1, k2] = [hex('fbeed618357133667c85e08f7236a8de'), hex('f7ddac306ae266ccf90bc11ee46d513b')]
+  const byTheBook = (message: Buffer) => {
+    const isWhole = message.length % 16 === 0
+    const padded = isWhole ? Buffer.from(message) : Buffer.concat([message, hex('80'), Buffer.alloc(15)])
+    const blocks = padded.subarray(0, padded.length - (padded.length % 16))
+    const last = blocks.subarray(-16)
+    for (const [index, byte] of (isWhole ? k1 : k2).entries()) last[index] = (last[index] ?? 0) ^ byte
+    return createCipheriv('aes-128-cbc', key, Buffer.alloc(16)).update(blocks).subarray(-16)
+  }
+  for (const length of [4080, 4095, 4096, 4097, 4112, 32_768 + 4096, 300_001]) {
+    const large = Buffer.alloc(length, 'a message to sign')
+    t.same(aesCmac(key, [large]), byTheBook(large), `${length} bytes`)
+    for (const cuts of [[64, 80], [1, 4095], [length - 1], [65_537, 200_000]]) {
+      t.same(aesCmac(key, cut(large, cuts)), byTheBook(large), `${length} bytes, cut at ${cuts}`)
+    }
+  }
+  const fed = (isNative: boolean) => {
+    const chain = cbcMac(key, isNative)
+    for (const piece of cut(Buffer.alloc(100_000, 'chain'), [3, 16, 16, 50_000, 99_999])) chain.feed(piece)
+    return chain.last()
+  }
+  t.same(fed(false), fed(true), 'node:crypto does as OpenSSL')
 })
 
 t.test('signing: every algorithm, changed anywhere', async (t) => {
@@ -359,13 +381,14 @@ t.test('AES-256-GCM and AES-256-CCM agree with node:crypto on nonce and addition
   ] as const) {
     const key = Buffer.alloc(32, 9)
     const header = Buffer.from(ENCRYPTED[0]?.frame.subarray(0, TRANSFORM_HEADER_BYTES) ?? [])
-    const message = Buffer.from('a message')
+    const message = Buffer.alloc(100_003, 'a message')
     const nonce = header.subarray(20, 20 + nonceBytes)
     const reference = createCipheriv(name as 'aes-256-ccm', key, nonce, { authTagLength: 16 })
     reference.setAAD(header.subarray(20), { plaintextLength: message.length })
     const expected = reference.update(message)
     reference.final()
-    t.same(Buffer.concat(encrypt(cipher, key, header, [message])), expected)
+    const chunks = cut(message, [80, 40_000])
+    t.same(Buffer.concat(encrypt(cipher, key, header, chunks)), expected)
     t.same(header.subarray(4, 20), reference.getAuthTag())
   }
 })
