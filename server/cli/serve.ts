@@ -101,7 +101,11 @@ async function start(context: CommandContext, written: Configuration): Promise<S
     const snapshots = new ShareSnapshots(configuration, running.events, { run: zfs, log, now: Date.now })
     const replications = new ShareReplications(configuration, running.events, { log })
     const pauses = new SharePauses()
-    return { running, accounts, systemUsers, log, configuration, zfs, snapshots, replications, pauses }
+    const { targets } = configuration
+    return {
+      ...{ running, accounts, systemUsers, log, configuration, zfs },
+      ...{ snapshots, replications, pauses, targets },
+    }
   } catch (error) {
     log.debug({ err: error }, 'start failed')
     return describeStartFailure(error)

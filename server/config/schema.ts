@@ -253,7 +253,9 @@ const lunSchema = z.strictObject(
     path: path().optional(),
     zvol: text('use the name of a ZFS volume, such as "tank/vols/mac0"', DATASET_NAME).optional(),
     extents: z.array(extentSchema, { error: 'use an array of { path, start, length }' }).optional(),
-    /** Bytes; a missing file at `path` is made this long. */
+    /** Bytes of the blocks of a zvol that is made; default: the pool's. */
+    volblocksize: size().optional(),
+    /** Bytes; a missing file at `path`, or a missing zvol, is made this long, and a shorter one grown. */
     size: size().optional(),
     read_only: flag().default(false),
     /** Bytes: 512 or 4096. */

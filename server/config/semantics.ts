@@ -3,6 +3,7 @@
 import { relative, resolve } from 'node:path'
 import type { KeyPath } from './locate.ts'
 import { PLAIN_DATASET } from './places.ts'
+import { parseSize } from './sizes.ts'
 
 export interface Finding {
   readonly path: KeyPath
@@ -172,7 +173,7 @@ function checkTarget(target: Table, path: KeyPath): Finding[] {
         message: `${lun['block_size']} is not allowed; use 512 or 4096`,
       })
     }
-    findings.push(...checkPhysicalBlockSize(lun, lunPath))
+    findings.push(...checkPhysicalBlockSize(lun, lunPath), ...checkVolblocksize(lun, lunPath))
   })
   const chap = asTable(target['chap'])
   if (chap && 'mutual_user' in chap !== 'mutual_secret_file' in chap) {
@@ -192,6 +193,22 @@ function checkPhysicalBlockSize(lun: Table, path: KeyPath): Finding[] {
   if (physical >= logical && Number.isInteger(Math.log2(physical))) return []
   const message = `${physical} is not allowed; use a power of two that is not below block_size (${logical})`
   return [{ path: [...path, 'physical_block_size'], message }]
+}
+
+const VOLBLOCKSIZE_MINIMUM = 512
+const VOLBLOCKSIZE_MAXIMUM = 131_072
+
+/** zfsprops(7): from a sector to 128 KiB. */
+function checkVolblocksize(lun: Table, path: KeyPath): Finding[] {
+  const bytes = parseSize(lun['volblocksize'])
+  if (bytes === undefined) return []
+  const at = [...path, 'volblocksize']
+  if (!('zvol' in lun)) return [{ path: at, message: 'is for a zvol; remove it' }]
+  const isAllowed =
+    bytes >= VOLBLOCKSIZE_MINIMUM && bytes <= VOLBLOCKSIZE_MAXIMUM && Number.isInteger(Math.log2(bytes))
+  return isAllowed
+    ? []
+    : [{ path: at, message: `${bytes} is not allowed; use a power of two up to "128KiB"` }]
 }
 
 function asTable(value: unknown): Table | undefined {

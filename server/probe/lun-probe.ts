@@ -26,6 +26,10 @@ export async function probeLun(lun: LunConfiguration): Promise<readonly LunFault
   if (isMissing && lun.zvol === undefined && !lun.readOnly && lun.size !== undefined) {
     return await probeFolder(only.path, lun.size, lun.thin)
   }
+  if (isMissing && lun.zvol !== undefined && !lun.readOnly && lun.size !== undefined) {
+    const message = `there is no volume "${lun.zvol}" yet; the server makes it when it starts`
+    return [{ severity: 'note', message }]
+  }
   return await probeDisk(lun)
 }
 

@@ -60,9 +60,9 @@ export function lunChange(
   }
 }
 
-/** The size may differ: a disk grows in place. */
+/** The size may differ: a disk grows in place. The blocks of a volume are what they are since it was made. */
 function isSameDisk(one: LunConfiguration, other: LunConfiguration): boolean {
-  const { size: _one, ...rest } = one
-  const { size: _other, ...otherRest } = other
+  const { size: _one, volblocksize: _blocks, ...rest } = one
+  const { size: _other, volblocksize: _otherBlocks, ...otherRest } = other
   return JSON.stringify(rest) === JSON.stringify(otherRest)
 }

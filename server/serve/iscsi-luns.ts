@@ -15,12 +15,12 @@ import { type ImageOptions, openImage } from '../../storage/image/image.ts'
 import type { TargetConfiguration } from '../config/types.ts'
 import { openReservations } from '../state/reservations.ts'
 import { undoFile } from '../state/undo-log.ts'
+import { volumePath } from '../zfs/volume-targets.ts'
 
 export type LunConfiguration = TargetConfiguration['lun'][number]
 
 /** Disks of ours are 512e unless told otherwise: what all initiators take. */
 const DEFAULT_PHYSICAL_BYTES = 4096
-const ZVOL_FOLDER = '/dev/zvol'
 
 export interface ScsiTargetSettings {
   readonly stateDirectory: string
@@ -105,7 +105,7 @@ export async function closeUnits(units: readonly LogicalUnitOptions[]): Promise<
 export function imageOf(lun: LunConfiguration): ImageOptions {
   const { readOnly } = lun
   if (lun.extents !== undefined) return { extents: lun.extents.map((extent) => ({ ...extent, readOnly })) }
-  if (lun.zvol !== undefined) return { extents: [{ path: `${ZVOL_FOLDER}/${lun.zvol}`, readOnly }] }
+  if (lun.zvol !== undefined) return { extents: [{ path: volumePath(lun.zvol), readOnly }] }
   const size = lun.size === undefined ? {} : { size: lun.size }
   return { extents: [{ path: lun.path ?? '', readOnly, ...size }] }
 }

@@ -8,13 +8,14 @@ import type { SystemUsers } from '../accounts/system-users.ts'
 import { formatListenAddress } from '../config/addresses.ts'
 import { loadConfiguration } from '../config/load.ts'
 import { formatProblem } from '../config/problems.ts'
-import type { Configuration } from '../config/types.ts'
+import type { Configuration, TargetConfiguration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
 import type { StatusListener } from '../status/listener.ts'
 import { openStatusListener } from '../status/listener.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
 import type { ShareReplications } from '../zfs/share-replication.ts'
 import type { ShareSnapshots } from '../zfs/share-snapshots.ts'
+import { prepareVolumes } from '../zfs/volume-targets.ts'
 import { notBuilt } from './not-built.ts'
 import type { RunningServer } from './running-server.ts'
 import type { SharePauses } from './share-pauses.ts'
@@ -35,17 +36,29 @@ export interface Service {
   readonly snapshots: ShareSnapshots
   readonly replications: ShareReplications
   readonly pauses: SharePauses
+  /** As of the last reload. */
+  targets: readonly TargetConfiguration[]
 }
 
-/** The configuration with the mount points of its datasets; those that cannot be served are told in the log. */
+/**
+ * The configuration with the mount points of its datasets, and with the volumes of its targets made; what cannot be
+ * served is told in the log.
+ *
+ * @param served targets as they are served at this moment
+ */
 export async function readyDatasets(
   configuration: Configuration,
   zfs: CommandRunner,
   log: Logger,
+  served: readonly TargetConfiguration[] = [],
 ): Promise<Configuration> {
   const prepared = await prepareDatasets(configuration, zfs, true)
   for (const { share, message } of prepared.unserved) log.error(`share "${share}" is not served: ${message}`)
-  return prepared.configuration
+  const volumes = await prepareVolumes(prepared.configuration, zfs, served)
+  for (const { target, isServed, message } of volumes.failures) {
+    log.error(`target "${target}" is ${isServed ? 'served as before' : 'not served'}: ${message}`)
+  }
+  return volumes.configuration
 }
 
 /** Reads passwd, group and whatever else the system knows about the names in use. */
@@ -89,7 +102,12 @@ export async function reload(service: Service): Promise<string | undefined> {
   const { running, accounts, systemUsers, log, configuration: started } = service
   const written = await readAgain(started, log)
   if (!written) return 'the configuration has errors; see: poolhouse check'
-  const configuration = await readyDatasets(service.pauses.without(written), service.zfs, log)
+  const configuration = await readyDatasets(
+    service.pauses.without(written),
+    service.zfs,
+    log,
+    service.targets,
+  )
   const loaded = accounts.load()
   if (!loaded.ok) {
     log.error(`not reloaded: ${loaded.message}`)
@@ -103,6 +121,7 @@ export async function reload(service: Service): Promise<string | undefined> {
     log.error({ err: error }, `not reloaded: ${message}`)
     return message
   }
+  service.targets = configuration.targets
   service.snapshots.follow(configuration)
   service.replications.follow(configuration)
   warnNotBuilt(configuration, log)

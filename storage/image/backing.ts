@@ -1,6 +1,6 @@
 /** One file or block device, or a part of it, as a disk. */
 
-import { type BigIntStats, fdatasync, read, write, writev } from 'node:fs'
+import { type BigIntStats, constants, fdatasync, read, write, writev } from 'node:fs'
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { BlockDevice, BlockExtent } from '../block-device.ts'
@@ -43,8 +43,14 @@ export async function openBacking(options: BackingOptions): Promise<BlockDevice>
     const stats = await handle.stat({ bigint: true })
     const kind = kindOf(stats, options.path)
     await lockBacking(handle.fd, options.path, options.readOnly ? 'shared' : 'exclusive', stats)
-    const backing = new Backing(handle, options, kind, await granularityOf(stats, kind))
-    await backing.prepare(isNew)
+    const claim = kind === 'file' || options.readOnly ? undefined : await claimDevice(options.path)
+    // Holes are refused through any descriptor but the one that claims the device; the other keeps the lock.
+    const handles = claim === undefined ? { handle } : { handle: claim, lock: handle }
+    const backing = new Backing(handles, options, kind, await granularityOf(stats, kind))
+    await backing.prepare(isNew).catch(async (error: unknown) => {
+      await claim?.close()
+      throw error
+    })
     return backing
   } catch (error) {
     await handle.close()
@@ -68,6 +74,16 @@ async function openFile(options: BackingOptions): Promise<{ handle: FileHandle; 
     return { handle: await open(path, 'wx+', FILE_MODE), isNew: true }
   } catch (error) {
     throw fromNodeError(error)
+  }
+}
+
+/** open(2): the kernel gives a block device to one who asks for it alone; mounts ask so, and know no locks. */
+async function claimDevice(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDWR | constants.O_EXCL)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+    throw new StorageError('busy', `${path} is in use by this machine (mounted, or part of a pool or RAID)`)
   }
 }
 
@@ -99,12 +115,19 @@ async function deviceGranularity(rdev: bigint): Promise<number> {
   return DEFAULT_GRANULARITY_BYTES
 }
 
+interface Handles {
+  readonly handle: FileHandle
+  /** Of a device that is claimed: what has its lock. */
+  readonly lock?: FileHandle
+}
+
 class Backing implements BlockDevice {
   readonly isReadOnly: boolean
   readonly discardGranularity: number
   readonly #handle: FileHandle
   /** -1 when it is closed: its number may belong to another file then. */
   #fd: number
+  readonly #lock: FileHandle | undefined
   readonly #options: BackingOptions
   readonly #kind: Kind
   readonly #start: number
@@ -118,8 +141,9 @@ class Backing implements BlockDevice {
   #syncing: Promise<void> | undefined
   #nextSync: Promise<void> | undefined
 
-  constructor(handle: FileHandle, options: BackingOptions, kind: Kind, granularity: number) {
+  constructor({ handle, lock }: Handles, options: BackingOptions, kind: Kind, granularity: number) {
     this.#handle = handle
+    this.#lock = lock
     this.#fd = handle.fd
     this.#options = options
     this.#kind = kind
@@ -312,6 +336,7 @@ class Backing implements BlockDevice {
   async close(): Promise<void> {
     this.#fd = -1
     await this.#handle.close()
+    await this.#lock?.close()
   }
 }
 

@@ -5,6 +5,10 @@ import { readFile } from 'node:fs/promises'
 import { StorageError } from '../errors.ts'
 import { type LockMode, tryFlock } from '../posix/flock.ts'
 
+/** udev reads a device, with a lock on it, when it appears and whenever somebody who could write to it has closed it. */
+const UDEV_MILLISECONDS = 5000
+const LOOK_MILLISECONDS = 100
+
 /** @throws StorageError 'busy' that names the process which has it */
 export async function lockBacking(
   fd: number,
@@ -12,8 +16,15 @@ export async function lockBacking(
   mode: LockMode,
   stats: BigIntStats,
 ): Promise<void> {
-  if (tryFlock(fd, mode)) return
-  throw new StorageError(
+  const looks = stats.isBlockDevice() ? UDEV_MILLISECONDS / LOOK_MILLISECONDS : 0
+  for (let look = 0; !tryFlock(fd, mode); look += 1) {
+    if (look === looks) throw await busy(path, stats)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS))
+  }
+}
+
+async function busy(path: string, stats: BigIntStats): Promise<StorageError> {
+  return new StorageError(
     'busy',
     `${path} is in use by ${await holderOf(stats)}; a disk may have one user only`,
   )

@@ -1,0 +1,104 @@
+/** Targets on ZFS volumes: made where they are missing, grown as configured, and served once their disks are there. */
+
+import { stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { CommandRunner } from '../../storage/zfs/command.ts'
+import { createVolume, growVolume, readVolume } from '../../storage/zfs/volume.ts'
+import type { Configuration, TargetConfiguration } from '../config/types.ts'
+
+type LunConfiguration = TargetConfiguration['lun'][number]
+
+const ZVOL_FOLDER = '/dev/zvol'
+/** udev makes the links a moment after the volume. */
+const UDEV_MILLISECONDS = 15_000
+const LOOK_MILLISECONDS = 100
+
+/** Where the disk of a volume is. */
+export function volumePath(zvol: string): string {
+  return `${ZVOL_FOLDER}/${zvol}`
+}
+
+/** Resolves once a file is there. @returns false when it did not come in time */
+export type FileWaiter = (path: string) => Promise<boolean>
+
+export const waitForDevice: FileWaiter = async (path) => {
+  const looks = UDEV_MILLISECONDS / LOOK_MILLISECONDS
+  for (let look = 0; look < looks; look += 1) {
+    if (await isThere(path)) return true
+    await sleep(LOOK_MILLISECONDS)
+  }
+  return await isThere(path)
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+export interface PreparedVolumes {
+  readonly configuration: Configuration
+  /** Targets whose volumes are not as configured: left out, or served as they were before. */
+  readonly failures: readonly {
+    readonly target: string
+    readonly isServed: boolean
+    readonly message: string
+  }[]
+}
+
+/**
+ * Makes and grows the volumes of all targets. One that cannot be had costs its own target alone, and not even that when
+ * it is served: a pool that does not answer is no reason to send its initiators away.
+ *
+ * @param served targets as they are served at this moment
+ */
+export async function prepareVolumes(
+  configuration: Configuration,
+  run: CommandRunner,
+  served: readonly TargetConfiguration[],
+  wait: FileWaiter = waitForDevice,
+): Promise<PreparedVolumes> {
+  if (!configuration.iscsi.enabled) return { configuration, failures: [] }
+  const targets: TargetConfiguration[] = []
+  const failures: PreparedVolumes['failures'][number][] = []
+  for (const target of configuration.targets) {
+    try {
+      for (const lun of target.lun) if (lun.zvol !== undefined) await prepareVolume(lun, lun.zvol, run, wait)
+      targets.push(target)
+    } catch (error) {
+      const before = served.find(({ name }) => name === target.name)
+      if (before !== undefined) targets.push(before)
+      failures.push({
+        target: target.name,
+        isServed: before !== undefined,
+        message: (error as Error).message,
+      })
+    }
+  }
+  return { configuration: { ...configuration, targets }, failures }
+}
+
+/** @throws Error in words for the owner */
+async function prepareVolume(
+  lun: LunConfiguration,
+  name: string,
+  run: CommandRunner,
+  wait: FileWaiter,
+): Promise<void> {
+  const { size, volblocksize, readOnly } = lun
+  const known = await readVolume(run, name)
+  if (known === undefined) {
+    if (size === undefined || readOnly)
+      throw new Error(`there is no volume "${name}"; set size (and not read_only) to have it made`)
+    await createVolume(run, { name, size, volblocksize })
+  } else if (known.isLocked) {
+    throw new Error(`the volume "${name}" is locked; load its key: zfs load-key ${name}`)
+  } else if (size !== undefined && !readOnly) {
+    await growVolume(run, known, size)
+  }
+  const path = volumePath(name)
+  if (!(await wait(path))) {
+    throw new Error(`the volume "${name}" has no disk at ${path}; is udev running, and volmode not none?`)
+  }
+}
