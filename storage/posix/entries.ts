@@ -274,14 +274,18 @@ export function makeLink(job: { node: NodeReference; target: string }): number {
   })
 }
 
-/** A directory cannot be replaced by a link in one step unless they change places. */
+/** A directory cannot be replaced by a link in one step unless they change places, which not all file systems know. */
 function exchangeDirectory(parent: number, name: string, target: string): void {
   const temporary = `${TEMPORARY_PREFIX}${process.pid}-${process.hrtime.bigint()}-${temporaryCount++}`
   checkEntryChange(symlinkat(target, parent, temporary), 'symlink')
   const exchanged = renameat(parent, temporary, parent, name, RENAME_EXCHANGE)
   if (exchanged < 0) {
+    // ZFS before 2.2: for a moment neither is there, and what comes in between is kept.
+    const removed = exchanged === -Errno.EINVAL ? unlinkat(parent, name, AT_REMOVEDIR) : exchanged
     unlinkat(parent, temporary)
-    check(exchanged, 'rename')
+    checkEntryChange(removed, `replace "${name}"`)
+    checkEntryChange(symlinkat(target, parent, name), 'symlink')
+    return
   }
   const removed = unlinkat(parent, temporary, AT_REMOVEDIR)
   if (removed < 0) {

@@ -47,6 +47,11 @@ async function symbolicLinks(lab: Lab): Promise<void> {
   await link.handle.remove()
   t.equal(await lab.text('d/file'), 'text', 'removing a link keeps its target')
   t.equal(await lab.exists('link'), false)
+  await lab.directory('empty')
+  const empty = await lab.handle('empty', { kind: 'directory' })
+  await empty.makeLink('d')
+  t.equal(await empty.readLink(), 'd', 'an empty directory becomes a link')
+  t.equal(await lab.text('empty/file'), 'text')
   const full = await lab.handle('d', { kind: 'directory' })
   await lab.fails(
     full.makeLink('x'),
