@@ -8,7 +8,7 @@ import { createCommandRunner } from '../zfs/run-command.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, fail, print } from './context.ts'
 import { readConfiguration } from './read-configuration.ts'
-import { datasetOf } from './snapshot.ts'
+import { datasetOf, findVolume } from './snapshot.ts'
 
 export interface CloneOptions extends CommonOptions {
   readonly as: string
@@ -63,13 +63,8 @@ function findSource(
     const taken = configuration.shares.some(({ name }) => name.toLowerCase() === as.toLowerCase())
     return taken ? failed(`there is a share "${as}" already`) : done({ kind: 'share', source: dataset.value })
   }
-  const target = configuration.targets.find(({ name }) => name === subject)
-  if (target === undefined) {
-    const names = configuration.targets.map(({ name }) => name).join(', ')
-    return failed(`there is no target "${subject}"; there are: ${names}`)
-  }
-  const lun = target.lun.find((each) => each.id === id)
-  if (lun === undefined) return failed(`target "${subject}" has no LUN ${id}`)
-  if (lun.zvol === undefined) return failed(`LUN ${id} of "${subject}" is no zvol; only a zvol has snapshots`)
-  return done({ kind: 'lun', source: lun.zvol, usedIds: target.lun.map((each) => each.id) })
+  const found = findVolume(configuration, subject, id)
+  if (!found.ok) return found
+  const { target, zvol } = found.value
+  return done({ kind: 'lun', source: zvol, usedIds: target.lun.map((each) => each.id) })
 }

@@ -210,32 +210,38 @@ function addStatusCommands(program: Command, context: CommandContext, finish: Fi
 function addSnapshotCommands(program: Command, context: CommandContext, finish: Finish): void {
   const snapshot = program
     .command('snapshot')
-    .description('manage the snapshots of a share that is a dataset')
+    .description('manage the snapshots of a share that is a dataset, or of a LUN that is a zvol')
   const command = (usage: string, description: string) =>
     snapshot.command(usage).description(description).addOption(configOption())
+  const ofLun = ['--lun <id>', 'of a LUN on a zvol; <share> is its target', lunId] as const
   command('list <share>', 'list them, the oldest first')
+    .option(...ofLun)
     .option('--json', 'as JSON')
     .action((share: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ showSnapshots }) => showSnapshots(context, share, options))),
     )
-  command('create <share> [about]', 'take one now; its name ends with the given word').action(
-    (share: string, about: string | undefined, options: SnapshotOptions) =>
+  command('create <share> [about]', 'take one now; its name ends with the given word')
+    .option(...ofLun)
+    .action((share: string, about: string | undefined, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ makeSnapshot }) => makeSnapshot(context, share, about, options))),
-  )
-  command('hold <share> <name>', 'keep one until it is released').action(
-    (share: string, name: string, options: SnapshotOptions) =>
+    )
+  command('hold <share> <name>', 'keep one until it is released')
+    .option(...ofLun)
+    .action((share: string, name: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ holdOne }) => holdOne(context, share, name, options))),
-  )
-  command('release <share> <name>', 'end a hold').action(
-    (share: string, name: string, options: SnapshotOptions) =>
+    )
+  command('release <share> <name>', 'end a hold')
+    .option(...ofLun)
+    .action((share: string, name: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ releaseOne }) => releaseOne(context, share, name, options))),
-  )
+    )
   command('diff <share> <name>', 'show what has changed since')
     .option('--json', 'as JSON')
     .action((share: string, name: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ showChanges }) => showChanges(context, share, name, options))),
     )
   command('thin <share>', 'destroy those that [snapshots] does not keep')
+    .option(...ofLun)
     .option('--dry-run', 'only say which')
     .option('--json', 'as JSON')
     .action((share: string, options: SnapshotOptions) =>
@@ -243,7 +249,7 @@ function addSnapshotCommands(program: Command, context: CommandContext, finish: 
     )
   command('clone <share> <name>', 'make a read-only copy that takes no room, to be served beside it')
     .requiredOption('--as <name>', 'name of the share for it, and of its dataset')
-    .option('--lun <id>', 'of a LUN on a zvol; <share> is its target', lunId)
+    .option(...ofLun)
     .option('--json', 'as JSON')
     .action((share: string, name: string, options: CloneOptions) =>
       finish(commands.clone().then(({ cloneOne }) => cloneOne(context, share, name, options))),

@@ -57,8 +57,9 @@ export async function push(context: CommandContext, name: string, options: PushO
   const [first] = works.value
   if (options.snapshot && !options.dryRun && first !== undefined) {
     try {
+      const { run, dataset } = first.source
       const moment = { reason: 'manual', about: 'push', now: Date.now() } as const
-      await takeSnapshot(first.source.run, first.source.dataset, moment)
+      await takeSnapshot({ run, configuration, dataset }, moment)
     } catch (error) {
       return fail(context, (error as Error).message)
     }

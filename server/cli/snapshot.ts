@@ -1,4 +1,4 @@
-/** `poolhouse snapshot`: what snapshots a share's dataset has, and what may be done with them. */
+/** `poolhouse snapshot`: what snapshots a share's dataset or a LUN's zvol has, and what may be done with them. */
 
 import Table from 'cli-table3'
 import type { CommandRunner } from '../../storage/zfs/command.ts'
@@ -11,7 +11,7 @@ import {
 } from '../../storage/zfs/snapshot.ts'
 import { thin } from '../../storage/zfs/thinning.ts'
 import { formatSize } from '../config/sizes.ts'
-import type { Configuration, ShareConfiguration } from '../config/types.ts'
+import type { Configuration, ShareConfiguration, TargetConfiguration } from '../config/types.ts'
 import { done, failed, type Outcome } from '../outcome.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import { policyOf, takeSnapshot, thinDataset } from '../zfs/share-snapshots.ts'
@@ -23,11 +23,13 @@ import { readConfiguration } from './read-configuration.ts'
 const HOLD_TAG = 'poolhouse'
 
 export interface SnapshotOptions extends CommonOptions {
+  /** Of a LUN: the subject is its target. */
+  readonly lun?: number
   readonly json?: boolean
   readonly dryRun?: boolean
 }
 
-/** A share's dataset, and how it is spoken to. */
+/** A share's dataset or a LUN's zvol, and how it is spoken to. */
 interface Subject {
   readonly run: CommandRunner
   readonly configuration: Configuration
@@ -53,9 +55,9 @@ export function makeSnapshot(
   about: string | undefined,
   options: SnapshotOptions,
 ): Promise<ExitCode> {
-  return withDataset(context, share, options, async ({ run, dataset }) => {
+  return withDataset(context, share, options, async (subject) => {
     const moment = { reason: 'manual', about: about ?? '', now: Date.now() } as const
-    print(context, `${dataset}@${(await takeSnapshot(run, dataset, moment)).name}`)
+    print(context, `${subject.dataset}@${(await takeSnapshot(subject, moment)).name}`)
   })
 }
 
@@ -67,7 +69,8 @@ export function holdOne(
 ): Promise<ExitCode> {
   return withDataset(context, share, options, async ({ run, dataset }) => {
     await holdSnapshot(run, `${dataset}@${name}`, HOLD_TAG)
-    print(context, `${dataset}@${name} is kept until: poolhouse snapshot release ${share} ${name}`)
+    const lun = options.lun === undefined ? '' : ` --lun ${options.lun}`
+    print(context, `${dataset}@${name} is kept until: poolhouse snapshot release ${share} ${name}${lun}`)
   })
 }
 
@@ -125,7 +128,7 @@ async function withDataset(
 ): Promise<ExitCode> {
   const configuration = await readConfiguration(context, options)
   if (!configuration) return ExitCode.usage
-  const dataset = datasetOf(configuration, share)
+  const dataset = datasetOf(configuration, share, options.lun)
   if (!dataset.ok) return fail(context, dataset.message)
   try {
     await work({ run: createCommandRunner(), configuration, dataset: dataset.value })
@@ -142,11 +145,33 @@ export function findShare(configuration: Configuration, name: string): Outcome<S
   return failed(`there is no share "${name}"; there are: ${names}`)
 }
 
-export function datasetOf(configuration: Configuration, name: string): Outcome<string> {
+/** @param lun of the target `name`; absent: `name` is a share */
+export function datasetOf(configuration: Configuration, name: string, lun?: number): Outcome<string> {
+  if (lun !== undefined) {
+    const found = findVolume(configuration, name, lun)
+    return found.ok ? done(found.value.zvol) : found
+  }
   const share = findShare(configuration, name)
   if (!share.ok) return share
   if (share.value.dataset !== undefined) return done(share.value.dataset)
   return failed(`share "${share.value.name}" is a folder; only a share with "dataset" has snapshots`)
+}
+
+/** The zvol of a LUN. */
+export function findVolume(
+  configuration: Configuration,
+  name: string,
+  id: number,
+): Outcome<{ readonly target: TargetConfiguration; readonly zvol: string }> {
+  const target = configuration.targets.find((each) => each.name === name)
+  if (target === undefined) {
+    const names = configuration.targets.map((each) => each.name).join(', ')
+    return failed(`there is no target "${name}"; there are: ${names}`)
+  }
+  const lun = target.lun.find((each) => each.id === id)
+  if (lun === undefined) return failed(`target "${name}" has no LUN ${id}`)
+  if (lun.zvol === undefined) return failed(`LUN ${id} of "${name}" is no zvol; only a zvol has snapshots`)
+  return done({ target, zvol: lun.zvol })
 }
 
 function json(dataset: string, snapshots: readonly Snapshot[]): string {

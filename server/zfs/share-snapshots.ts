@@ -14,6 +14,7 @@ import { type ThinningPolicy, thin } from '../../storage/zfs/thinning.ts'
 import type { Configuration, SnapshotsConfiguration } from '../config/types.ts'
 import type { Events } from '../events.ts'
 import type { Logger } from '../logging/logger.ts'
+import { type FileSyncer, syncDisks } from './disk-sync.ts'
 
 const HOUR_MILLISECONDS = 3_600_000
 /** How often it is looked whether a snapshot is due. */
@@ -36,12 +37,20 @@ export async function thinDataset(
   return surplus
 }
 
-/** Takes a snapshot that is named after the moment and what it is for. @throws ZfsError */
+/** Whose snapshot is taken, and how zfs is spoken to. */
+export interface SnapshotSubject {
+  readonly run: CommandRunner
+  readonly configuration: Configuration
+  readonly dataset: string
+  readonly sync?: FileSyncer
+}
+
+/** Takes a snapshot that is named after the moment and what it is for; LUNs in the dataset are synced before. @throws Error */
 export async function takeSnapshot(
-  run: CommandRunner,
-  dataset: string,
+  { run, configuration, dataset, sync }: SnapshotSubject,
   { reason, about, now }: { reason: SnapshotReason; about: string; now: number },
 ): Promise<NewSnapshot> {
+  await syncDisks(configuration, run, dataset, sync)
   const snapshot = { name: snapshotName(now, about), reason }
   await createSnapshot(run, dataset, snapshot)
   return snapshot
@@ -52,6 +61,8 @@ interface Surroundings {
   readonly log: Logger
   /** Milliseconds since 1970. */
   now(): number
+  /** Absent: fsync. */
+  readonly sync?: FileSyncer
 }
 
 /** Of a running server: one command after the other for each dataset, none of which delays file service. */
@@ -106,8 +117,9 @@ export class ShareSnapshots {
   }
 
   async #take(dataset: string, reason: SnapshotReason, about: string): Promise<void> {
-    const { run, log, now } = this.#surroundings
-    const { name } = await takeSnapshot(run, dataset, { reason, about, now: now() })
+    const { run, log, now, sync } = this.#surroundings
+    const subject = { run, configuration: this.#configuration, dataset, ...(sync && { sync }) }
+    const { name } = await takeSnapshot(subject, { reason, about, now: now() })
     log.info({ dataset, snapshot: name, reason }, 'snapshot taken')
     this.#events.emit('snapshot taken', { dataset, reason })
     const gone = await thinDataset(run, dataset, policyOf(this.#configuration.snapshots), now())

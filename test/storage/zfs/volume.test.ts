@@ -1,8 +1,14 @@
-/** Volumes: recorded output of OpenZFS 2.1 as it is read, the commands that are given, and what a failure costs. */
+/** Volumes: recorded output of OpenZFS 2.1 as it is read, the commands that are given, what a failure costs, what comes before a snapshot. */
 
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pino from 'pino'
 import t from 'tap'
 import { parseConfiguration } from '../../../server/config/parse.ts'
 import type { Configuration } from '../../../server/config/types.ts'
+import { Events } from '../../../server/events.ts'
+import { ShareSnapshots, takeSnapshot } from '../../../server/zfs/share-snapshots.ts'
 import { prepareVolumes } from '../../../server/zfs/volume-targets.ts'
 import type { CommandResult, CommandRunner } from '../../../storage/zfs/command.ts'
 
@@ -116,4 +122,70 @@ t.test('volblocksize is for zvols, and a power of two', (t) => {
   t.throws(() => configured('zvol = "tank/a"\nvolblocksize = "256KiB"'), /262144 is not allowed/)
   t.throws(() => configured('path = "/a"\nvolblocksize = "16KiB"'), /is for a zvol/)
   t.end()
+})
+
+t.test('LUNs are synced before a snapshot is taken of what they are on', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'poolhouse-volume-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const inside = join(folder, 'disk.img')
+  await writeFile(inside, 'disk')
+  const share = (name: string) =>
+    `[[share]]\nname = "${name}"\ndataset = "tank/${name}"\ntime_machine = true\n`
+  const lun = (id: number, keys: string) => `[[target.lun]]\nid = ${id}\n${keys}\n`
+  const text = [
+    share('mac'),
+    share('other'),
+    '[[target]]\nname = "iqn.2026-11.lan:a"\n',
+    lun(0, 'zvol = "tank/vol"'),
+    lun(1, `path = "${inside}"`),
+    lun(2, `path = "${folder}/missing.img"`),
+    lun(3, 'path = "/proc/self/status"'),
+    lun(4, 'zvol = "tank/old"\nread_only = true'),
+  ]
+  const configuration = parsed(text.join(''))
+  const dataset = (name: string, mountpoint: string) => ({
+    stdout: `tank/${name}\t${mountpoint}\tyes\t-\t0\t24576\t536846336\n`,
+  })
+  const { run, commands } = recorded({
+    snapshot: {},
+    'list -Hp -t filesystem -o name,mountpoint,mounted,keystatus,refquota,referenced,available tank/mac':
+      dataset('mac', folder),
+    'available tank/other': dataset('other', '/sys'),
+    'available tank/old': missing('tank/old'),
+  })
+  const sync = (path: string) => {
+    commands.push(`sync ${path}`)
+    return Promise.resolve()
+  }
+  const take = (name: string) =>
+    takeSnapshot({ run, configuration, dataset: name, sync }, { reason: 'manual', about: '', now: 0 })
+  const taken = async (name: string) => {
+    commands.length = 0
+    await take(name)
+    return commands.map((command) => command.replace(/-o \S+ /, ''))
+  }
+  const snapshot = (name: string) => `zfs snapshot ${name}@1970-01-01_000000Z`
+  t.same(await taken('tank/vol'), ['sync /dev/zvol/tank/vol', snapshot('tank/vol')])
+  t.same(await taken('tank/mac'), [`sync ${inside}`, snapshot('tank/mac')])
+  t.same(await taken('tank/other'), [snapshot('tank/other')])
+  t.same(await taken('tank/old'), [snapshot('tank/old')], 'nobody writes to what is read-only')
+
+  commands.length = 0
+  const events = new Events((error) => t.error(error))
+  const snapshots = new ShareSnapshots(configuration, events, {
+    ...{ run, sync, now: () => 0 },
+    log: pino({ enabled: false }),
+  })
+  events.emit('backup completed', { share: 'mac', mac: 'annas-mac' } as never)
+  await snapshots.close()
+  t.match(commands, [`sync ${inside}`, /^zfs snapshot .*tank\/mac@1970-01-01_000000Z_annas-mac$/])
+
+  commands.length = 0
+  const subject = { run, configuration, dataset: 'tank/mac' }
+  await takeSnapshot(subject, { reason: 'manual', about: '', now: 0 })
+  t.equal(commands.length, 1, 'a real file is really synced')
+  const fails = () => Promise.reject(new Error('EIO: i/o error, fsync'))
+  const refused = takeSnapshot({ ...subject, sync: fails }, { reason: 'manual', about: '', now: 0 })
+  await t.rejects(refused, { message: /LUN at .*disk\.img cannot be synced first: EIO/ })
+  t.equal(commands.length, 1, 'no snapshot is taken then')
 })
