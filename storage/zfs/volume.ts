@@ -10,9 +10,11 @@ export interface Volume {
   readonly volblocksize: number
   /** Its key is not loaded: there is no disk then. */
   readonly isLocked: boolean
+  /** Bytes that the pool keeps free for it; 0: it is sparse. */
+  readonly reserved: number
 }
 
-const COLUMNS = 'name,volsize,volblocksize,keystatus'
+const COLUMNS = 'name,volsize,volblocksize,keystatus,refreservation'
 /** What OpenZFS 2.2 takes unless told otherwise; a multiple of what earlier ones take. */
 const USUAL_BLOCK_BYTES = 16_384
 
@@ -28,12 +30,13 @@ export async function readVolume(run: CommandRunner, name: string): Promise<Volu
 }
 
 function volumeOf(row: readonly string[]): Volume {
-  const [name = '', volsize, volblocksize, keyStatus] = row
+  const [name = '', volsize, volblocksize, keyStatus, reserved] = row
   return {
     name,
     volsize: parseNumber(volsize) ?? 0,
     volblocksize: parseNumber(volblocksize) ?? 0,
     isLocked: keyStatus === 'unavailable',
+    reserved: parseNumber(reserved) ?? 0,
   }
 }
 
@@ -62,6 +65,15 @@ export async function growVolume(run: CommandRunner, volume: Volume, size: numbe
   if (size <= volume.volsize) return
   const volsize = wholeBlocks(size, volume.volblocksize || USUAL_BLOCK_BYTES)
   await runZfs(run, 'zfs', ['set', `volsize=${volsize}`, volume.name])
+}
+
+/** zfs-allow(8): what a user needs on the dataset above to make one as `createVolume` does. Its own block size and size need no right. */
+export const CREATE_RIGHTS = ['create', 'mount', 'compression']
+
+/** What a user needs to make it as long as this. What is reserved for one that is not sparse grows with it. */
+export function growRights(volume: Volume, size: number): string[] {
+  if (size <= volume.volsize) return []
+  return ['volsize', ...(volume.reserved > 0 ? ['refreservation'] : [])]
 }
 
 /** A volume has no part of a block. */

@@ -44,26 +44,58 @@ t.test('what is missing', async (t) => {
       { name: 'new', dataset: 'tank/new' },
       { name: 'hangs', dataset: 'tank/hangs' },
     ],
-    targets: [{ lun: [{ zvol: 'tank/vol' }, { path: '/x' }] }],
+    iscsi: { enabled: true },
+    targets: [
+      {
+        lun: [
+          { zvol: 'tank/vol' },
+          { path: '/x' },
+          { zvol: 'tank/one', size: 1 },
+          { zvol: 'tank/new/two', size: 1 },
+          { zvol: 'tank/old', size: 1, readOnly: true },
+          { zvol: 'tank/long', size: 4096 },
+          { zvol: 'tank/short', size: 8192 },
+          { zvol: 'tank/thick', size: 8192 },
+        ],
+      },
+    ],
     replicate: [
       { dataset: 'tank/backups/mac', to: parsePlace('box:pool/a') },
       { dataset: 'tank/b', to: parsePlace('pool/copies/b') },
     ],
   } as unknown as Configuration
-  t.same(
-    [...neededRights(configuration).keys()],
-    [...['tank/backups/mac', 'tank/new', 'tank/hangs', 'tank/b', 'pool/copies']],
-    'a zvol is opened, and never changed',
-  )
-  const run: CommandRunner = async (_program, [, dataset]) => {
+  const run: CommandRunner = async (_program, args) => {
+    const dataset = args.at(-1) ?? ''
+    if (args[0] === 'list') {
+      const reserved = { 'tank/long': 0, 'tank/short': 0, 'tank/thick': 4128 }[dataset]
+      if (reserved === undefined) return { code: 1, stdout: '', stderr: 'dataset does not exist' }
+      return { code: 0, stdout: `${dataset}\t4096\t4096\t-\t${reserved}\n`, stderr: '' }
+    }
     if (dataset === 'tank/new') return { code: 1, stdout: '', stderr: 'dataset does not exist' }
     if (dataset === 'tank/hangs') return { code: undefined, stdout: '', stderr: '' }
     const all = '\tuser poolhouse send,hold,release,bookmark,snapshot,destroy,mount,create,receive,readonly\n'
     const whole = `---- Permissions on ${dataset} ---\nLocal+Descendent permissions:\n${all}`
     return { code: 0, stdout: dataset === 'tank/backups/mac' ? ALLOWED : whole, stderr: '' }
   }
+  const needed = await neededRights(configuration, run)
+  const volumes = ['tank', 'tank/short', 'tank/thick']
+  t.same(
+    [...needed.keys()],
+    [...['tank/backups/mac', 'tank/new', 'tank/hangs', 'tank/b', 'pool/copies'], ...volumes],
+    'a zvol that is long enough is opened, and never changed',
+  )
+  t.same(
+    volumes.map((name) => needed.get(name)),
+    [['create', 'mount', 'compression'], ['volsize'], ['volsize', 'refreservation']],
+  )
   const messages = await missingRights(configuration, poolhouse, run)
-  t.equal(messages.length, 2)
+  t.equal(messages.length, 6)
   t.match(messages[0], /zfs allow poolhouse refquota,send,bookmark tank\/backups\/mac$/)
-  t.match(messages[1], /rights on "tank\/hangs" are not known.*suspended/)
+  t.match(messages[1], /no dataset "tank\/new".*as root: zfs create -p tank\/new$/)
+  t.match(messages[2], /rights on "tank\/hangs" are not known.*suspended/)
+  t.match(messages.slice(3), [
+    /zfs allow poolhouse compression tank$/,
+    /zfs allow poolhouse volsize tank\/short$/,
+    /zfs allow poolhouse volsize,refreservation tank\/thick$/,
+  ])
 })

@@ -62,7 +62,7 @@ t.test('a missing volume is made sparse, of whole blocks', async (t) => {
 
 t.test('a volume grows, and is never cut', async (t) => {
   const { run, commands } = recorded({
-    '-t volume': { stdout: 'tank/mac0\t1048576\t16384\t-\n' },
+    '-t volume': { stdout: 'tank/mac0\t1048576\t16384\t-\t0\n' },
     set: {},
   })
   const there = () => Promise.resolve(true)
@@ -78,10 +78,10 @@ t.test('a volume grows, and is never cut', async (t) => {
 t.test('a volume that cannot be had costs its own target alone', async (t) => {
   const { run, commands } = recorded({
     'tank/none': missing('tank/none'),
-    'tank/locked': { stdout: 'tank/locked\t1048576\t16384\tunavailable\n' },
+    'tank/locked': { stdout: 'tank/locked\t1048576\t16384\tunavailable\t0\n' },
     'tank/hangs': { code: undefined as never },
-    'tank/hidden': { stdout: 'tank/hidden\t1048576\t16384\t-\n' },
-    'tank/good': { stdout: 'tank/good\t1048576\t16384\t-\n' },
+    'tank/hidden': { stdout: 'tank/hidden\t1048576\t16384\t-\t0\n' },
+    'tank/good': { stdout: 'tank/good\t1048576\t16384\t-\t0\n' },
   })
   const zvols = ['tank/none', 'tank/locked', 'tank/hangs', 'tank/hidden', 'tank/good']
   const { configuration, failures } = await prepareVolumes(
