@@ -1,7 +1,8 @@
 /** Disks on files and block devices keep the contract, and say what is wrong with their backing. */
 
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -119,6 +120,28 @@ t.test('a disk has one user, and the error names it', async (t) => {
   await t.rejects(one.write([Buffer.alloc(1)], 0), { code: 'read-only' })
   await t.rejects(one.discard(0, 1), { code: 'read-only' })
   await Promise.all([one.close(), other.close()])
+})
+
+t.test('a device is kept from others on the machine, and not taken from them', async (t) => {
+  const file = fresh()
+  await writeFile(file, '')
+  await truncate(file, 1024 * 1024)
+  const device = process.getuid?.() === 0 ? loopDevice(file) : undefined
+  if (device === undefined) return t.pass('no loop device for us here')
+  t.teardown(() => execFileSync('losetup', ['--detach', device]))
+  // As mount(8) does.
+  const claim = () => open(device, constants.O_RDWR | constants.O_EXCL)
+  const disk = await openImage({ extents: [{ path: device, ...writable }] })
+  await t.rejects(claim(), { code: 'EBUSY' })
+  await disk.close()
+  const claimed = await claim()
+  await t.rejects(openImage({ extents: [{ path: device, ...writable }] }), {
+    code: 'busy',
+    message: /in use by this machine \(mounted/,
+  })
+  await (await openImage({ extents: [{ path: device, readOnly: true }] })).close()
+  await claimed.close()
+  await (await openImage({ extents: [{ path: device, ...writable }] })).close()
 })
 
 t.test('what is wrong with a backing is said in words', async (t) => {
