@@ -58,6 +58,7 @@ export async function readyDatasets(
   for (const { target, isServed, message } of volumes.failures) {
     log.error(`target "${target}" is ${isServed ? 'served as before' : 'not served'}: ${message}`)
   }
+  for (const { target, message } of volumes.notes) log.warn(`target "${target}": ${message}`)
   return volumes.configuration
 }
 

@@ -45,6 +45,8 @@ export interface PreparedVolumes {
     readonly isServed: boolean
     readonly message: string
   }[]
+  /** What is otherwise than configured, and harms nobody. */
+  readonly notes: readonly { readonly target: string; readonly message: string }[]
 }
 
 /**
@@ -59,12 +61,17 @@ export async function prepareVolumes(
   served: readonly TargetConfiguration[],
   wait: FileWaiter = waitForDevice,
 ): Promise<PreparedVolumes> {
-  if (!configuration.iscsi.enabled) return { configuration, failures: [] }
+  if (!configuration.iscsi.enabled) return { configuration, failures: [], notes: [] }
   const targets: TargetConfiguration[] = []
   const failures: PreparedVolumes['failures'][number][] = []
+  const notes: PreparedVolumes['notes'][number][] = []
   for (const target of configuration.targets) {
     try {
-      for (const lun of target.lun) if (lun.zvol !== undefined) await prepareVolume(lun, lun.zvol, run, wait)
+      for (const lun of target.lun) {
+        if (lun.zvol === undefined) continue
+        const note = await prepareVolume(lun, lun.zvol, run, wait)
+        if (note !== undefined) notes.push({ target: target.name, message: note })
+      }
       targets.push(target)
     } catch (error) {
       const before = served.find(({ name }) => name === target.name)
@@ -76,16 +83,16 @@ export async function prepareVolumes(
       })
     }
   }
-  return { configuration: { ...configuration, targets }, failures }
+  return { configuration: { ...configuration, targets }, failures, notes }
 }
 
-/** @throws Error in words for the owner */
+/** @returns what is otherwise than configured @throws Error in words for the owner */
 async function prepareVolume(
   lun: LunConfiguration,
   name: string,
   run: CommandRunner,
   wait: FileWaiter,
-): Promise<void> {
+): Promise<string | undefined> {
   const { size, volblocksize, readOnly } = lun
   const known = await readVolume(run, name)
   if (known === undefined) {
@@ -101,4 +108,7 @@ async function prepareVolume(
   if (!(await wait(path))) {
     throw new Error(`the volume "${name}" has no disk at ${path}; is udev running, and volmode not none?`)
   }
+  if (known === undefined || volblocksize === undefined || known.volblocksize === volblocksize)
+    return undefined
+  return `the volume "${name}" was made with a volblocksize of ${known.volblocksize}, which cannot be changed to ${volblocksize}`
 }

@@ -73,6 +73,9 @@ t.test('a volume grows, and is never cut', async (t) => {
   t.same(commands, [])
   await prepare('size = 1048577')
   t.same(commands, ['zfs set volsize=1064960 tank/mac0'])
+  const { failures, notes } = await prepare('volblocksize = "64KiB"')
+  t.same(failures, [])
+  t.match(notes, [{ message: /made with a volblocksize of 16384, which cannot be changed to 65536/ }])
 })
 
 t.test('a volume that cannot be had costs its own target alone', async (t) => {
