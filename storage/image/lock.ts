@@ -16,27 +16,37 @@ export async function lockBacking(
   mode: LockMode,
   stats: BigIntStats,
 ): Promise<void> {
-  const looks = stats.isBlockDevice() ? UDEV_MILLISECONDS / LOOK_MILLISECONDS : 0
   for (let look = 0; !tryFlock(fd, mode); look += 1) {
-    if (look === looks) throw await busy(path, stats)
+    const holder = await holderOf(stats)
+    const mayBeUdev = stats.isBlockDevice() && (holder === undefined || holder.name.includes('udev'))
+    if (!mayBeUdev || look === UDEV_MILLISECONDS / LOOK_MILLISECONDS) {
+      throw new StorageError(
+        'busy',
+        `${path} is in use by ${describe(holder)}; a disk may have one user only`,
+      )
+    }
     await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS))
   }
 }
 
-async function busy(path: string, stats: BigIntStats): Promise<StorageError> {
-  return new StorageError(
-    'busy',
-    `${path} is in use by ${await holderOf(stats)}; a disk may have one user only`,
-  )
+interface Holder {
+  readonly pid: number
+  readonly name: string
 }
 
-/** By /proc/locks: `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`. */
-async function holderOf(stats: BigIntStats): Promise<string> {
+function describe(holder: Holder | undefined): string {
+  if (holder === undefined) return 'another process'
+  const { pid, name } = holder
+  if (pid === process.pid) return 'another LUN of this server'
+  return `process ${pid}${name === '' ? '' : ` (${name})`}`
+}
+
+/** By /proc/locks: `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`. @returns undefined when it has gone, or cannot be seen */
+async function holderOf(stats: BigIntStats): Promise<Holder | undefined> {
   const locks = await readFile('/proc/locks', 'utf8').catch(() => '')
   const line = locks.split('\n').find((one) => one.includes('FLOCK') && one.includes(`:${stats.ino} `))
   const pid = Number(line?.split(/\s+/)[4])
-  if (!Number.isInteger(pid) || pid <= 0) return 'another process'
-  if (pid === process.pid) return 'another LUN of this server'
+  if (!Number.isInteger(pid) || pid <= 0) return undefined
   const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')
-  return `process ${pid}${name === '' ? '' : ` (${name.trim()})`}`
+  return { pid, name: name.trim() }
 }

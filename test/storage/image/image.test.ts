@@ -1,10 +1,12 @@
 /** Disks on files and block devices keep the contract, and say what is wrong with their backing. */
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { constants } from 'node:fs'
-import { mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, open, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { openImage } from '../../../storage/image/image.ts'
 import { MemoryDisk } from '../../../storage/memory/block-device.ts'
@@ -133,6 +135,7 @@ t.test('a device is kept from others on the machine, and not taken from them', a
   const claim = () => open(device, constants.O_RDWR | constants.O_EXCL)
   const disk = await openImage({ extents: [{ path: device, ...writable }] })
   await t.rejects(claim(), { code: 'EBUSY' })
+  await t.rejects(openImage({ extents: [{ path: device, ...writable }] }), { message: /another LUN of this/ })
   await disk.close()
   const claimed = await claim()
   await t.rejects(openImage({ extents: [{ path: device, ...writable }] }), {
@@ -141,7 +144,19 @@ t.test('a device is kept from others on the machine, and not taken from them', a
   })
   await (await openImage({ extents: [{ path: device, readOnly: true }] })).close()
   await claimed.close()
-  await (await openImage({ extents: [{ path: device, ...writable }] })).close()
+  // What has such a name soon lets go.
+  const program = join(folder, 'udevd')
+  await copyFile('/usr/bin/flock', program)
+  const udev = spawn(program, ['-s', device, 'sh', '-c', 'echo locked; read line'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  await once(udev.stdout, 'data')
+  const waiting = openImage({ extents: [{ path: device, ...writable }] })
+  await t.rejects(Promise.race([waiting, sleep(200).then(() => Promise.reject(new Error('it waits')))]), {
+    message: 'it waits',
+  })
+  udev.stdin.end('done\n')
+  await (await waiting).close()
 })
 
 t.test('what is wrong with a backing is said in words', async (t) => {
