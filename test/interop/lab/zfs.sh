@@ -159,6 +159,8 @@ check "mounted again, it is served after a reload" within 60 smbclient -p $PORT 
 check "the server stops again" stop_server
 fi
 if section replication; then . /script/zfs/replicate.sh; fi
+if section contracts; then . /script/zfs/contracts.sh; fi
+if section zvol; then . /script/zfs/zvol.sh; fi
 if section copies || section rollback || section clones; then . /script/zfs/restore.sh; fi
 [ $LAB_FAIL = 0 ] || tail -n 30 /tmp/server.log
 finish
