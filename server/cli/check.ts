@@ -19,13 +19,14 @@ import { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import { probeDiscovery } from '../probe/discovery-probe.ts'
 import { limitFindings } from '../probe/limits.ts'
-import { probeLun, probeNumbers } from '../probe/lun-probe.ts'
+import { type LunFault, probeLun, probeNumbers } from '../probe/lun-probe.ts'
 import { describeFault, probeAs, probeFolder } from '../probe/share-probe.ts'
 import { backupSpaceFault, macConsequence, timeMachineFaults } from '../probe/time-machine.ts'
 import { missingRights } from '../probe/zfs-rights.ts'
 import { notBuilt, servedShares } from '../serve/not-built.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
+import { whyMisplaced } from '../zfs/volume-targets.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, print } from './context.ts'
 import { readConfiguration } from './read-configuration.ts'
@@ -100,7 +101,10 @@ export async function examine(
       findings.push({ severity, message: `target "${target.name}": ${message}` })
     }
     for (const lun of target.lun) {
-      for (const { severity, message } of await probeLun(lun)) {
+      const misplaced = await whyMisplaced(lun, zfs).catch((error: Error) => error.message)
+      const faults: readonly LunFault[] =
+        misplaced === undefined ? await probeLun(lun) : [{ severity: 'warning', message: misplaced }]
+      for (const { severity, message } of faults) {
         findings.push({ severity, message: `target "${target.name}", LUN ${lun.id}: ${message}` })
       }
     }

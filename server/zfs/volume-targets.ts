@@ -1,8 +1,9 @@
-/** Targets on ZFS volumes: made where they are missing, grown as configured, and served once their disks are there. */
+/** Targets on ZFS: volumes are made where they are missing, grown as configured, and served once their disks are there; files only where they belong. */
 
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { CommandRunner } from '../../storage/zfs/command.ts'
+import { type CommandRunner, ZfsError } from '../../storage/zfs/command.ts'
+import { findUnmounted, whyNotServable } from '../../storage/zfs/dataset.ts'
 import { createVolume, growVolume, readVolume } from '../../storage/zfs/volume.ts'
 import type { Configuration, TargetConfiguration } from '../config/types.ts'
 
@@ -68,8 +69,9 @@ export async function prepareVolumes(
   for (const target of configuration.targets) {
     try {
       for (const lun of target.lun) {
-        if (lun.zvol === undefined) continue
-        const note = await prepareVolume(lun, lun.zvol, run, wait)
+        const misplaced = await whyMisplaced(lun, run)
+        if (misplaced !== undefined) throw new Error(misplaced)
+        const note = lun.zvol === undefined ? undefined : await prepareVolume(lun, lun.zvol, run, wait)
         if (note !== undefined) notes.push({ target: target.name, message: note })
       }
       targets.push(target)
@@ -84,6 +86,26 @@ export async function prepareVolumes(
     }
   }
   return { configuration: { ...configuration, targets }, failures, notes }
+}
+
+/**
+ * Why the missing file of a LUN is not made: below the mount point of a dataset that is not mounted it would be
+ * another, empty disk.
+ *
+ * @throws ZfsError when a pool does not answer
+ */
+export async function whyMisplaced(
+  { path, size, readOnly }: LunConfiguration,
+  run: CommandRunner,
+): Promise<string | undefined> {
+  if (path === undefined || size === undefined || readOnly || (await isThere(path))) return undefined
+  const dataset = await findUnmounted(run, path).catch((error: unknown) => {
+    // Without zfs, its module or access to it there is nothing to find; a pool that hangs has something.
+    if (error instanceof ZfsError && error.code === 'timed-out') throw error
+    return undefined
+  })
+  const reason = dataset && whyNotServable(dataset)
+  return reason === undefined ? undefined : `${path} is missing, and ${reason}`
 }
 
 /** @returns what is otherwise than configured @throws Error in words for the owner */

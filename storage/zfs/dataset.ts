@@ -83,3 +83,26 @@ export function whyNotServable(dataset: Dataset): string | undefined {
   }
   return isMounted ? undefined : `the dataset "${name}" is not mounted; mount it: zfs mount ${name}`
 }
+
+/**
+ * The dataset that a path would be on, were it mounted.
+ *
+ * @returns undefined when the path is where it belongs: on a dataset that is mounted, or none of ours
+ * @throws ZfsError
+ */
+export async function findUnmounted(run: CommandRunner, path: string): Promise<Dataset | undefined> {
+  const columns = 'name,mountpoint,mounted,canmount'
+  const rows = parseRows(await runZfs(run, 'zfs', ['list', '-H', '-t', 'filesystem', '-o', columns]))
+  const above = rows.filter(([, mountpoint = '']) => isAbove(mountpoint, path))
+  const longest = Math.max(0, ...above.map(([, mountpoint = '']) => mountpoint.length))
+  const nearest = above.filter(([, mountpoint = '']) => mountpoint.length === longest)
+  if (nearest.some(([, , mounted]) => mounted === 'yes')) return undefined
+  const [name] = nearest.find(([, , , canmount]) => canmount === 'on') ?? []
+  return name === undefined ? undefined : await readDataset(run, name)
+}
+
+function isAbove(mountpoint: string, path: string): boolean {
+  return (
+    mountpoint.startsWith('/') && path.startsWith(mountpoint.endsWith('/') ? mountpoint : `${mountpoint}/`)
+  )
+}

@@ -120,6 +120,41 @@ t.test('a volume that cannot be had costs its own target alone', async (t) => {
   t.same((await prepareVolumes(off, run, [])).failures, [], 'without iSCSI nothing is made')
 })
 
+t.test('a missing file is not made below the mount point of a dataset that is not mounted', async (t) => {
+  const list = [
+    'rpool/ROOT/one\t/\tyes\ton',
+    'rpool/ROOT/other\t/\tno\tnoauto',
+    'tank\t/tank\tyes\ton',
+    'tank/iscsi\t/tank/iscsi\tno\ton',
+    'tank/none\tnone\tno\ton',
+    'tank/box\t/tank/box\tno\toff',
+  ]
+  const { run } = recorded({
+    'list -H -t filesystem': { stdout: `${list.join('\n')}\n` },
+    'available tank/iscsi': { stdout: 'tank/iscsi\t/tank/iscsi\tno\tunavailable\t0\t24576\t1048576\n' },
+  })
+  const messages = async (...luns: string[]) =>
+    (await prepareVolumes(configured(...luns), run, [])).failures.map(({ message }) => message)
+  t.match(await messages('path = "/tank/iscsi/deep/a.img"\nsize = "1MiB"'), [
+    /^\/tank\/iscsi\/deep\/a.img is missing, and the dataset "tank\/iscsi" is locked; load its key/,
+  ])
+  const fine = ['/tank/iscsi2/a.img', '/tank/box/a.img', '/srv/a.img'].map(
+    (path) => `path = "${path}"\nsize = 1`,
+  )
+  t.same(
+    await messages(...fine, 'path = "/tank/iscsi/b.img"', `path = "${import.meta.filename}"\nsize = 1`),
+    [],
+  )
+  const failuresWith = async (answer: () => ReturnType<CommandRunner>) =>
+    (await prepareVolumes(configured('path = "/tank/iscsi/a.img"\nsize = 1'), answer, [])).failures
+  const none = () => Promise.reject(new Error('spawn zfs ENOENT'))
+  const unloaded = { code: 1, stdout: '', stderr: 'The ZFS modules cannot be auto-loaded.\n' }
+  const hangs = { code: undefined, stdout: '', stderr: '' }
+  t.same(await failuresWith(none), [], 'a machine without zfs')
+  t.same(await failuresWith(() => Promise.resolve(unloaded)), [], 'or without its module')
+  t.match(await failuresWith(() => Promise.resolve(hangs)), [{ message: /is the pool suspended/ }])
+})
+
 t.test('volblocksize is for zvols, and a power of two', (t) => {
   t.throws(() => configured('zvol = "tank/a"\nvolblocksize = "12KiB"'), /12288 is not allowed/)
   t.throws(() => configured('zvol = "tank/a"\nvolblocksize = "256KiB"'), /262144 is not allowed/)

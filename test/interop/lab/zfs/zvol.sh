@@ -8,6 +8,7 @@ mkdir -m 700 /tmp/zvol-state
 mkdir -p $M
 # The lab's functions take the host for the target; here it is this machine.
 ip address add 10.0.2.2/32 dev lo
+zfs create tank/iscsi && zfs unmount tank/iscsi
 zfs create -V 32M -o volblocksize=4k $THEIRS
 configure() { # SIZE [LINES]
     cat >$CONF <<C
@@ -40,6 +41,12 @@ zvol = "$THEIRS"
 size = "16MiB"
 volblocksize = "64KiB"
 $2
+[[target]]
+name = "$IQN-file"
+[[target.lun]]
+id = 0
+path = "/tank/iscsi/a.img"
+size = "16MiB"
 C
 }
 disk() { iscsi_dev $ISCSI_PORT $IQN "${1:-0}"; }
@@ -56,11 +63,15 @@ start_fails() { # PATTERN
 
 configure 256MiB
 check "check says what will be made" sh -c "$POOLHOUSE check --config $CONF | grep 'no volume \"$ZVOL\" yet'"
+check "and what is not mounted" sh -c "$POOLHOUSE check --config $CONF | grep 'a.img is missing, and .*zfs mount tank/iscsi'"
 check "the server starts" start_server
 check "a missing volume was made" is "$(property volsize $ZVOL) $(property volblocksize $ZVOL)" "268435456 16384"
 check "sparse, and compressed" is "$(property refreservation $ZVOL) $(property compression $ZVOL)" "0 lz4"
 check "another's is as it was" is "$(property volsize $THEIRS) $(property volblocksize $THEIRS)" "33554432 4096"
 check "which is told" grep -q 'made with a volblocksize of 4096, which cannot be changed to 65536' /tmp/server.log
+check "a dataset that is not mounted costs its target" grep -q 'target \\"'$IQN'-file\\" is not served: .*zfs mount tank/iscsi' /tmp/server.log
+refuse "no disk is made below its mount point" test -e /tank/iscsi/a.img
+zfs mount tank/iscsi
 check "the initiator logs in" iscsi_login $ISCSI_PORT $IQN 0
 check "it sees the sizes" is "$(blockdev --getsize64 "$(disk)" "$(disk 2)" "$(disk 3)" | tr '\n' ' ')" "268435456 16777216 33554432 "
 refuse "nobody else can mount the disk" mount /dev/zvol/$ZVOL /mnt
@@ -84,6 +95,7 @@ dmesg -C
 configure 512MiB
 kill -HUP "$(cat /tmp/server.pid)"
 check "the kernel hears of the capacity" within 90 hears "Capacity data has changed"
+check "the disk on the dataset that is mounted by now is there" test -e /tank/iscsi/a.img
 check "the volume is larger" is "$(property volsize $ZVOL)" 536870912
 check "look again" iscsiadm -m session --rescan
 check "the disk is larger" is "$(blockdev --getsize64 "$(disk)")" 536870912
