@@ -11,7 +11,6 @@ import { formatProblem } from '../config/problems.ts'
 import type { Configuration, TargetConfiguration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
 import type { StatusListener } from '../status/listener.ts'
-import { openStatusListener } from '../status/listener.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
 import type { ShareReplications } from '../zfs/share-replication.ts'
 import type { ShareSnapshots } from '../zfs/share-snapshots.ts'
@@ -89,6 +88,8 @@ export async function startStatus(service: Service): Promise<StatusListener | un
       pause: (share: string, force: boolean) => pauses.pause(running, again, share, force),
       resume: (share: string) => pauses.resume(again, share),
     }
+    // Its packages take memory that a server without it does not need.
+    const { openStatusListener } = await import('../status/listener.ts')
     return await openStatusListener({ running, shares, name, listen, stateDirectory })
   } catch (error) {
     log.warn(

@@ -262,9 +262,9 @@ export class PosixHandle implements FileHandle {
         throw new StorageError('not-directory')
       }
       const { workers, volume } = this.#context
-      const { entryKey } = this.#open
-      const id = await workers.run(entryKey, 'beginListing', { node: this.#node, ...request })
-      const cursor = new PosixCursor(workers, entryKey, id, volume, () => this.#cursors.delete(cursor))
+      const home = workers.homeOf(this.#open.entryKey)
+      const id = await workers.run(home, 'beginListing', { node: this.#node, ...request })
+      const cursor = new PosixCursor(workers, home, id, volume, () => this.#cursors.delete(cursor))
       this.#cursors.add(cursor)
       return cursor
     })

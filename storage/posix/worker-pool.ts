@@ -10,6 +10,8 @@ import { workerUrl } from './worker-url.ts'
 
 /** One of them may wait for a disk while another answers from the cache. */
 const DEFAULT_WORKERS = 2
+/** Unanswered jobs of the first thread with which the others are started: each takes memory, which few clients need. */
+const JOBS_IN_LINE = 2
 const MAXIMUM_WORKERS = 64
 /** Names of large folders lie outside the heap; what is inside is small. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 4 } as const
@@ -23,24 +25,74 @@ interface Pending {
   readonly reject: (error: Error) => void
 }
 
-/** Runs jobs in its threads. A key chooses the thread: what is cached there serves all jobs with the same key. */
+/**
+ * Runs jobs in its threads. A key chooses the thread: what is cached there serves all jobs with the same key. Until jobs
+ * stand in line there is one thread, with all keys.
+ */
 export class WorkerPool {
   readonly #threads: Thread[]
+  readonly #size: number
   readonly #shares = new Map<number, Share>()
   /** What others change in directories that are watched. */
   readonly localChanges: LocalChanges
   #lastShare = 0
+  /** The others are being started. */
+  #growing: Promise<void> | undefined
+  /** Ends when the first thread has done what it had when the others took over most of its keys. */
+  #handedOver: Promise<unknown> | undefined
 
   constructor(size: number, options: LocalChangesOptions) {
     this.localChanges = new LocalChanges(this, options)
-    this.#threads = Array.from({ length: size }, () => new Thread(this.#shares))
+    this.#size = size
+    this.#threads = [new Thread(this.#shares)]
+  }
+
+  /** The key of the thread that has this key now, for what only that thread knows, whatever others are started: listings. */
+  homeOf(key: number): number {
+    return key % Math.max(1, this.#threads.length)
   }
 
   /** @throws StorageError that the operation ended with */
   async run<K extends Operation>(key: number, operation: K, argument: Argument<K>): Promise<Result<K>> {
-    const thread = this.#threads[key % this.#threads.length]
+    const home = this.homeOf(key)
+    const thread = this.#threads[home]
     if (thread === undefined) throw new StorageError('stale', 'the worker pool was closed')
+    if (thread.unanswered >= JOBS_IN_LINE) void this.grow().catch(() => undefined)
+    // In two threads at once, two jobs on a directory could make names there that differ in case alone.
+    if (home > 0 && this.#handedOver !== undefined) await this.#handedOver
     return await thread.run(operation, argument)
+  }
+
+  /** Starts the threads that are not there yet. */
+  async grow(): Promise<void> {
+    if (this.#size > 1) this.#growing ??= this.#startOthers()
+    await this.#growing
+  }
+
+  async #startOthers(): Promise<void> {
+    const others = Array.from({ length: this.#size - 1 }, () => new Thread(this.#shares))
+    const known = new Set<number>()
+    // A share may be added while the threads start.
+    const missing = () => [...this.#shares.values()].filter(({ id }) => !known.has(id))
+    for (let shares = missing(); shares.length > 0; shares = missing()) {
+      for (const share of shares) {
+        known.add(share.id)
+        await Promise.all(others.map((thread) => thread.run('addShare', share)))
+      }
+    }
+    for (const id of known) {
+      if (!this.#shares.has(id)) for (const thread of others) void thread.run('removeShare', id)
+    }
+    const [first] = this.#threads
+    if (first === undefined) {
+      await Promise.all(others.map((thread) => thread.close()))
+      return
+    }
+    // Jobs are done in the order in which they come, so this one is done after those that wait.
+    this.#handedOver = first.run('scans', undefined).catch(() => undefined)
+    this.#threads.push(...others)
+    await this.#handedOver
+    this.#handedOver = undefined
   }
 
   /** The same job in every thread. */
@@ -64,6 +116,7 @@ export class WorkerPool {
   /** Lets the threads finish what they have and ends them. */
   async close(): Promise<void> {
     await this.localChanges.close()
+    await this.#growing?.catch(() => undefined)
     await Promise.all(this.#threads.splice(0).map((thread) => thread.close()))
   }
 }
@@ -81,6 +134,10 @@ class Thread {
   constructor(shares: ReadonlyMap<number, Share>) {
     this.#shares = shares
     this.#worker = this.#start()
+  }
+
+  get unanswered(): number {
+    return this.#pending.size
   }
 
   run<K extends Operation>(operation: K, argument: Argument<K>): Promise<Result<K>> {

@@ -10,6 +10,7 @@ import { fileSystemContract } from '../../contract/file-system.ts'
 
 const workers = createWorkerPool({ size: 2 })
 t.teardown(() => workers.close())
+await workers.grow()
 
 const formats: Readonly<Record<string, Partial<PosixFileSystemOptions>>> = {
   posix: {},

@@ -12,6 +12,7 @@ import { withLab } from './lab.ts'
 
 const workers = createWorkerPool({ size: 2 })
 t.teardown(() => workers.close())
+await workers.grow()
 
 const CREATE = { disposition: 'create', write: true, read: false } as const
 const COMPOSED = '\u00e4'
