@@ -6,7 +6,7 @@ const BYTE_BITS = 8
 /** Places of an empty table; a power of two, as all its later sizes. */
 const FIRST_PLACES = 8
 /** Most of the places that are taken, as a fraction: with more of them, what is looked for lies ever further from its place. */
-const FULLEST = 0.6
+const FULLEST = 0.8
 /** Odd, with bits everywhere: each bit of a word reaches the upper half of the product. */
 const MIX = 0x9e37_79b1
 const HALF_BITS = 15
