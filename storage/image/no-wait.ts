@@ -49,28 +49,40 @@ export function readNow(descriptor: number, into: Buffer, offset: number): NoWai
   return preadv2 === undefined ? 'never' : transfer(preadv2, descriptor, [into], offset)
 }
 
+/** @returns bytes that were read, 0 at the end of the file; undefined when a disk would have to be waited for */
+export function readSomeNow(descriptor: number, into: Buffer, offset: number): number | undefined {
+  if (preadv2 === undefined) return undefined
+  const moved = call(preadv2, descriptor, [into], offset)
+  return moved < 0 ? undefined : moved
+}
+
 /** Writes the chunks to the page cache; what was written of them when the result is not 'done' may be written again. */
 export function writeNow(descriptor: number, chunks: readonly Buffer[], offset: number): NoWaitResult {
   return pwritev2 === undefined ? 'never' : transfer(pwritev2, descriptor, chunks, offset)
 }
 
 function transfer(
-  call: Vectored,
+  vectored: Vectored,
   descriptor: number,
   chunks: readonly Buffer[],
   offset: number,
 ): NoWaitResult {
   if (chunks.length > MAXIMUM_CHUNKS) return 'waits'
   let length = 0
+  for (const chunk of chunks) length += chunk.length
+  const moved = call(vectored, descriptor, chunks, offset)
+  if (moved === length) return 'done'
+  // What fails for another reason fails again where the reason is told.
+  return moved < 0 && UNSUPPORTED.has(koffi.errno()) ? 'never' : 'waits'
+}
+
+/** @returns bytes moved, -1 with errno */
+function call(vectored: Vectored, descriptor: number, chunks: readonly Buffer[], offset: number): number {
   let at = 0
   for (const chunk of chunks) {
     vectors.writeBigUInt64LE(koffi.address(chunk), at)
     vectors.writeUInt32LE(chunk.length, at + LENGTH_OFFSET)
-    length += chunk.length
     at += IOVEC_BYTES
   }
-  const moved = Number(call(descriptor, vectors, chunks.length, offset, RWF_NOWAIT))
-  if (moved === length) return 'done'
-  // What fails for another reason fails again where the reason is told.
-  return moved < 0 && UNSUPPORTED.has(koffi.errno()) ? 'never' : 'waits'
+  return Number(vectored(descriptor, vectors, chunks.length, offset, RWF_NOWAIT))
 }

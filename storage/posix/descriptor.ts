@@ -1,6 +1,7 @@
 /** read(2), write(2), fsync(2), close(2) of a descriptor from the main thread, through libuv's pool: no copy, no message. */
 
 import * as fs from 'node:fs'
+import { readSomeNow } from '../image/no-wait.ts'
 import { fromNodeError } from './errno.ts'
 
 /** Runs a call of node:fs that ends in a callback. */
@@ -36,4 +37,22 @@ export async function flushDescriptor(fd: number): Promise<void> {
 
 export async function closeDescriptor(fd: number): Promise<void> {
   await call<void>((end) => fs.close(fd, (error) => end(error ?? null)))
+}
+
+/** What of it the page cache has: bytes from `position` on, and whether the file ends there. */
+export function readNow(fd: number, target: Buffer, position: number): { bytes: number; ended: boolean } {
+  const first = readSomeNow(fd, target, position)
+  if (first === undefined || first === target.length) return { bytes: first ?? 0, ended: false }
+  // Fewer: the rest is not in memory, or is not there.
+  const rest = first === 0 ? 0 : readSomeNow(fd, target.subarray(first), position + first)
+  return { bytes: first + (rest ?? 0), ended: rest === 0 }
+}
+
+/** @throws StorageError */
+export function closeNow(fd: number): void {
+  try {
+    fs.closeSync(fd)
+  } catch (error) {
+    throw fromNodeError(error as Error)
+  }
 }

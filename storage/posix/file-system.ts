@@ -4,10 +4,13 @@ import type { Features, FileSystem, OpenOutcome, OpenRequest, SpaceInfo } from '
 import { normalKey } from '../names/fold.ts'
 import { closeDescriptor } from './descriptor.ts'
 import { type HandleContext, PosixHandle } from './handle.ts'
-import type { OpenReply } from './jobs.ts'
+import type { OpenJob, OpenReply } from './jobs.ts'
 import { hashOf } from './name-table.ts'
+import { WOULD_WAIT, withoutWaiting } from './no-wait.ts'
 import type { OccupiedWalk } from './occupied.ts'
+import { open } from './open.ts'
 import type { ProbedRoot } from './probe.ts'
+import { addShare, removeShare } from './share.ts'
 import {
   clientName,
   type MacMetadataFormat,
@@ -53,6 +56,7 @@ class PosixFileSystem implements FileSystem {
       volume: probed,
       features: probed.features,
       localChanges: workers.localChanges,
+      answersFromMemory: probed.answersFromMemory,
       clientName: (name) => clientName(share, name),
       forget: (handle) => this.#handles.delete(handle),
       handles: this.#handles,
@@ -68,7 +72,9 @@ class PosixFileSystem implements FileSystem {
       securityDescriptor === undefined && heeded === undefined
         ? request.create
         : { ...request.create, ...ownMemory({ securityDescriptor, heeded }) }
-    const reply = await workers.run(entryKey, 'open', { ...request, create, share: this.#share.id })
+    const job = { ...request, create, share: this.#share.id }
+    const atOnce = this.#openAtOnce(job)
+    const reply = atOnce === WOULD_WAIT ? await workers.run(entryKey, 'open', job) : atOnce
     if (!reply.ok) return refusalOf(reply)
     const record = Buffer.from(reply.record.buffer, reply.record.byteOffset, reply.record.byteLength)
     const stat = decodeStat(record, 0, volume)
@@ -105,6 +111,13 @@ class PosixFileSystem implements FileSystem {
     }
   }
 
+  /** What exists under just this name, and is in the kernel's memory, is opened here: the way to a worker and back takes longer. */
+  #openAtOnce(job: OpenJob): OpenReply | typeof WOULD_WAIT {
+    const isTried =
+      this.#context.answersFromMemory && job.stream === undefined && job.disposition !== 'create'
+    return isTried ? withoutWaiting(() => open(job)) : WOULD_WAIT
+  }
+
   async space(): Promise<SpaceInfo> {
     return await this.#context.workers.run(0, 'space', this.#share.id)
   }
@@ -135,6 +148,7 @@ class PosixFileSystem implements FileSystem {
 
   async close(): Promise<void> {
     await Promise.all([...this.#handles].map((handle) => handle.close()))
+    removeShare(this.#share.id)
     await this.#context.workers.removeShare(this.#share.id)
     await closeDescriptor(this.#share.root)
   }
@@ -177,5 +191,6 @@ export async function createPosixFileSystem(options: PosixFileSystemOptions): Pr
     macResource: options.macResource ?? 'stream',
     hidesSidecars: options.macStreams !== false && options.hidesSidecars !== false,
   })
+  addShare(share)
   return new PosixFileSystem(workers, share, probed)
 }

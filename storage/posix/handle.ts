@@ -18,11 +18,13 @@ import type {
 import { MAXIMUM_FORK_BYTES } from '../metadata/sidecar.ts'
 import { toNative } from '../names/sfm.ts'
 import { shortNameOf } from '../names/short-name.ts'
+import { atOnce } from './at-once.ts'
 import { copyKernel, copyPlain } from './copy.ts'
 import { PosixCursor } from './cursor.ts'
-import { closeDescriptor, flushDescriptor, readFully, writeFully } from './descriptor.ts'
+import { closeDescriptor, closeNow, flushDescriptor, readFully, readNow, writeFully } from './descriptor.ts'
 import { isSameStream, type NodeReference, type StreamReference } from './jobs.ts'
 import type { LocalChanges } from './local-changes.ts'
+import { WOULD_WAIT } from './no-wait.ts'
 import { decodeStat, isSpecial, type Volume } from './stat-record.ts'
 import type { Argument, Operation, Result, WorkerPool } from './worker-pool.ts'
 
@@ -32,6 +34,8 @@ export interface HandleContext {
   readonly volume: Volume
   readonly features: Features
   readonly localChanges: LocalChanges
+  /** What the kernel has in memory need not be asked of a worker: see statfs.ts. */
+  readonly answersFromMemory: boolean
   /** A name on disk as clients see it. */
   readonly clientName: (name: string) => string
   readonly forget: (handle: PosixHandle) => void
@@ -51,6 +55,8 @@ export interface OpenState {
   readonly nodeKey: number
 }
 
+/** More is copied by threads: the main thread serves others meanwhile. */
+const AT_ONCE_BYTES = 64 * 1024
 /** Zeros written at a time where no hole can be punched. */
 const ZEROS = Buffer.alloc(1 << 20)
 
@@ -76,7 +82,7 @@ export class PosixHandle implements FileHandle {
   async read(target: Buffer, position: number): Promise<number> {
     return await this.#use(async () => {
       this.#assertData(this.#open.readable)
-      if (this.#node.stream === undefined) return await readFully(this.#node.fd, target, position)
+      if (this.#node.stream === undefined) return await this.#readFile(target, position)
       const job = { node: this.#node, position, length: target.length }
       const bytes = await this.#context.workers.run(this.#open.nodeKey, 'readStream', job)
       target.set(bytes)
@@ -108,9 +114,7 @@ export class PosixHandle implements FileHandle {
   }
 
   async stat(): Promise<FileStat> {
-    return await this.#use(async () =>
-      this.#decode(await this.#context.workers.run(this.#open.nodeKey, 'stat', this.#node)),
-    )
+    return await this.#use(async () => this.#decode(await this.#record()))
   }
 
   async overwrite(dosAttributes: number): Promise<FileStat> {
@@ -334,7 +338,8 @@ export class PosixHandle implements FileHandle {
     await Promise.all([...this.#cursors].map((cursor) => cursor.close()))
     const { fd, link } = this.#node
     const descriptors = [fd, ...(link === undefined ? [] : [link]), ...this.#retired]
-    await Promise.all(descriptors.map(closeDescriptor))
+    if (this.#context.answersFromMemory) for (const descriptor of descriptors) closeNow(descriptor)
+    else await Promise.all(descriptors.map(closeDescriptor))
   }
 
   async #use<T>(work: () => Promise<T>): Promise<T> {
@@ -352,16 +357,37 @@ export class PosixHandle implements FileHandle {
 
   /** A job on the file itself. */
   async #job<K extends Operation>(operation: K, argument: Argument<K>): Promise<Result<K>> {
-    return await this.#use(() => this.#context.workers.run(this.#open.nodeKey, operation, argument))
+    return await this.#use(() => this.#run(this.#open.nodeKey, operation, argument))
   }
 
   /** A job on the name by which it was opened. */
   async #entryJob<K extends Operation>(operation: K, argument: Argument<K>): Promise<Result<K>> {
-    return await this.#use(() => this.#context.workers.run(this.#open.entryKey, operation, argument))
+    return await this.#use(() => this.#run(this.#open.entryKey, operation, argument))
+  }
+
+  /** Here, when that is quicker than the way to a worker and back. */
+  async #run<K extends Operation>(key: number, operation: K, argument: Argument<K>): Promise<Result<K>> {
+    const { answersFromMemory, workers } = this.#context
+    const here = answersFromMemory ? atOnce(operation, argument) : WOULD_WAIT
+    return here === WOULD_WAIT ? await workers.run(key, operation, argument) : here
+  }
+
+  async #readFile(target: Buffer, position: number): Promise<number> {
+    const isTried = this.#context.answersFromMemory && target.length <= AT_ONCE_BYTES
+    const done = (isTried ? readNow(this.#node.fd, target, position) : undefined) ?? {
+      bytes: 0,
+      ended: false,
+    }
+    if (done.ended || done.bytes === target.length) return done.bytes
+    return done.bytes + (await readFully(this.#node.fd, target.subarray(done.bytes), position + done.bytes))
   }
 
   async #size(): Promise<number> {
-    return this.#decode(await this.#context.workers.run(this.#open.nodeKey, 'stat', this.#node)).size
+    return this.#decode(await this.#record()).size
+  }
+
+  async #record(): Promise<Uint8Array> {
+    return await this.#run(this.#open.nodeKey, 'stat', this.#node)
   }
 
   async #setSize(size: number): Promise<void> {

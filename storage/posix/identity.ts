@@ -15,6 +15,8 @@ const SERVER: Identity = {
 }
 
 let current = SERVER
+/** Those that the kernel is known to take; what a process may do does not change. */
+const taken = new WeakSet<Identity>([SERVER])
 
 /** Runs `work` with the file-system identity of an account and sets it back, however it ends. */
 export function actAs<T>(identity: Identity | undefined, work: () => T): T {
@@ -42,15 +44,27 @@ export function actingUid(): number {
 }
 
 function become(identity: Identity): void {
-  if (!PRIVILEGED || identity === current) return
+  if (!PRIVILEGED || isSame(identity, current)) return
   // Also when it fails half-way the next call must not believe that nothing changed.
   current = { uid: Number.NaN, gid: Number.NaN, groups: [] }
   const result = setThreadGroups(identity.groups)
   if (result < 0) throw new Error(`setgroups failed: errno ${-result}`)
   setfsgid(identity.gid)
   setfsuid(identity.uid)
+  if (!taken.has(identity)) assertTaken(identity)
+  current = identity
+}
+
+function assertTaken(identity: Identity): void {
   if (setfsgid(ASK) !== identity.gid || setfsuid(ASK) !== identity.uid) {
     throw new Error('the file-system identity could not be set')
   }
-  current = identity
+  taken.add(identity)
+}
+
+function isSame(one: Identity, other: Identity): boolean {
+  if (one === other) return true
+  if (one.uid !== other.uid || one.gid !== other.gid || one.groups.length !== other.groups.length)
+    return false
+  return one.groups.every((group, index) => group === other.groups[index])
 }

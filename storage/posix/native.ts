@@ -1,9 +1,10 @@
-/** Linux system calls that node:fs lacks, through koffi; loaded in worker threads only. Each returns its result, or -errno. */
+/** Linux system calls that node:fs lacks, through koffi. Each returns its result, or -errno. */
 
 import { constants } from 'node:fs'
 import koffi from 'koffi'
 import { encodePath } from './disk-name.ts'
 import { check, Errno } from './errno.ts'
+import { beginWaiting, mayWait } from './no-wait.ts'
 
 /** Numbers of calls that glibc does not wrap, or wraps for all threads at once (setgroups). */
 const SYSCALL_NUMBERS = {
@@ -28,6 +29,8 @@ const AT_EMPTY_PATH = 0x1000
 /** "Do not permit the path resolution to succeed if any component is not a descendant of dirfd." */
 const RESOLVE_BENEATH = 0x08n
 const RESOLVE_NO_MAGICLINKS = 0x02n
+/** "Make the open operation fail unless all path components are already present in the kernel's lookup cache." */
+const RESOLVE_CACHED = 0x20n
 
 /** struct open_how: flags, mode, resolve. */
 const OPEN_HOW_BYTES = 24
@@ -185,8 +188,10 @@ export function openBeneath(dirfd: number, path: string, flags: number, mode = 0
   for (let attempt = 1; ; attempt++) {
     how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0)
     how.writeBigUInt64LE(BigInt(mode), 8)
-    how.writeBigUInt64LE(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, 16)
+    how.writeBigUInt64LE(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (mayWait() ? 0n : RESOLVE_CACHED), 16)
     const result = openat2Call(numbers.openat2, dirfd, encoded, how, OPEN_HOW_BYTES)
+    // EINVAL: a kernel before 5.12 does not know the flag.
+    if (result === -Errno.EAGAIN || result === -Errno.EINVAL) beginWaiting()
     if (result !== -Errno.EAGAIN || attempt === OPEN_ATTEMPTS) return result
   }
 }

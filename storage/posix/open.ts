@@ -10,6 +10,7 @@ import type { OpenJob, OpenReply } from './jobs.ts'
 import { addMetadata, isOwner, placeOf, storedDescriptor } from './metadata.ts'
 import { close, mayAccess, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY, reopen, statOf } from './native.ts'
 import { leaveMarks } from './netatalk-locks.ts'
+import { beginWaiting } from './no-wait.ts'
 import { findEntry, openDirectory, openDirectoryExact, openExact } from './resolve.ts'
 import { clientPath, diskComponents, joinPath, shareOf } from './share.ts'
 import { type Share, splitPath } from './share-type.ts'
@@ -84,6 +85,7 @@ function findOrCreate(share: Share, job: OpenJob, components: readonly string[])
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const found = disposition === 'create' ? undefined : existing(share, job, components.join('/'))
     if (found !== undefined) return found
+    beginWaiting()
     const parent = openDirectory(share, components.slice(0, -1), job.posixNames)
     try {
       const stored =

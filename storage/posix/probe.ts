@@ -26,7 +26,7 @@ import {
   statOf,
 } from './native.ts'
 import { deviceOf, newRecord } from './stat-record.ts'
-import { fileSystemId, honoursCompressionFlag } from './statfs.ts'
+import { answersFromMemory, fileSystemId, honoursCompressionFlag } from './statfs.ts'
 import { MAXIMUM_XATTR_BYTES } from './xattr.ts'
 
 /** A stream's name is stored in the same place as its bytes: as long as most are. */
@@ -40,6 +40,8 @@ export interface ProbedRoot {
   readonly device: number
   readonly volumeId: bigint
   readonly features: Features
+  /** See statfs.ts. */
+  readonly answersFromMemory: boolean
 }
 
 /** Where a tree's root is: at an absolute path, or below the folder that is there. */
@@ -64,7 +66,8 @@ export function openRoot(place: RootPlace): ProbedRoot {
     const record = newRecord()
     check(statOf(root, record), 'statx')
     const device = deviceOf(record)
-    return { root, device, volumeId: volumeIdOf(root, device), features: probe(root) }
+    const identity = { root, device, volumeId: volumeIdOf(root, device) }
+    return { ...identity, features: probe(root), answersFromMemory: answersFromMemory(root) }
   } catch (error) {
     close(root)
     throw error

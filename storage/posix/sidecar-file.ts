@@ -36,6 +36,7 @@ import {
   statOf,
   unlinkat,
 } from './native.ts'
+import { beginWaiting } from './no-wait.ts'
 import { indexes } from './share.ts'
 import { groupOf, modeOf, newRecord, ownerOf, sizeOf, typeOf } from './stat-record.ts'
 
@@ -100,6 +101,7 @@ function readSidecar(fd: number): OpenSidecar | undefined {
 }
 
 function readAt(fd: number, position: number, length: number): Buffer {
+  beginWaiting()
   const bytes = Buffer.alloc(length)
   try {
     return bytes.subarray(0, readSync(fd, bytes, 0, length, position))

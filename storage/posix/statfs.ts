@@ -34,13 +34,27 @@ export function freeBytes(fd: number): number {
   return spaceOf(fd).available
 }
 
-/** Compresses file by file when FS_COMPR_FL is set; ext4 takes the flag and does nothing. */
-const BTRFS_SUPER_MAGIC = 0x9123_683en
+/** Of statfs(2). */
+const Magic = { ext4: 0xef53n, xfs: 0x5846_5342n, btrfs: 0x9123_683en, tmpfs: 0x0102_1994n } as const
 
-/** Whether FS_COMPR_FL means something here. */
-export function honoursCompressionFlag(fd: number): boolean {
+function typeOf(fd: number): bigint {
   fill(fd)
-  return BigInt.asUintN(32, buffer.readBigUInt64LE(Statfs.type)) === BTRFS_SUPER_MAGIC
+  return BigInt.asUintN(32, buffer.readBigUInt64LE(Statfs.type))
+}
+
+/** Compresses file by file when FS_COMPR_FL is set; ext4 takes the flag and does nothing. */
+export function honoursCompressionFlag(fd: number): boolean {
+  return typeOf(fd) === Magic.btrfs
+}
+
+const ANSWER_FROM_MEMORY: ReadonlySet<bigint> = new Set(Object.values(Magic))
+
+/**
+ * Whether what the kernel has in memory of this file system is to be had at once, without asking anybody. Not on ZFS: a pool
+ * that is suspended holds whoever touches it.
+ */
+export function answersFromMemory(fd: number): boolean {
+  return ANSWER_FROM_MEMORY.has(typeOf(fd))
 }
 
 /** f_fsid: stable over restarts; 0 where the file system has none. */

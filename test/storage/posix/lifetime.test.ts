@@ -69,7 +69,7 @@ t.test('a worker that fails is replaced', async (t) => {
   const outcome = await fs.open({ ...request('file'), disposition: 'create', read: true, write: true })
   if (!outcome.ok) throw new Error(outcome.error)
   const [thread] = threads
-  const lost = outcome.handle.stat()
+  const lost = outcome.handle.setSize(1)
   const ended = thread?.terminate()
   await t.rejects(lost, { code: 'io' }, 'what it was doing is lost')
   await ended
