@@ -1,6 +1,7 @@
 /** What an engine sends within one turn of the event loop goes to the kernel in one call: also what several threads have finished. */
 
 import type { Socket } from 'node:net'
+import { answered } from './attention.ts'
 import type { BufferPool } from './buffer-pool.ts'
 
 /** Up to here copying chunks into one buffer costs less than handing them over one by one. */
@@ -60,6 +61,7 @@ export class Outbox {
     if (isJoined) this.#writeJoined(chunks, bytes, done)
     else this.#writeEach(chunks, done)
     this.#flushed()
+    answered()
   }
 
   #writeJoined(chunks: readonly Buffer[], bytes: number, done: () => void): void {
