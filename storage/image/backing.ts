@@ -5,10 +5,10 @@ import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { BlockDevice, BlockExtent } from '../block-device.ts'
 import { StorageError } from '../errors.ts'
+import { readNow, writeNow } from '../page-cache.ts'
 import { fromNodeError } from '../posix/errno.ts'
 import { lockBacking } from './lock.ts'
 import { blockDeviceSize, discardBlocks, punchHole, seekData, seekHole, zeroBlocks } from './native.ts'
-import { readNow, writeNow } from './no-wait.ts'
 
 const FILE_MODE = 0o600
 const SECTOR_BYTES = 512

@@ -1,7 +1,7 @@
 /** read(2), write(2), fsync(2), close(2) of a descriptor from the main thread, through libuv's pool: no copy, no message. */
 
 import * as fs from 'node:fs'
-import { readSomeNow } from '../image/no-wait.ts'
+import { readSomeNow } from '../page-cache.ts'
 import { fromNodeError } from './errno.ts'
 
 /** Runs a call of node:fs that ends in a callback. */
@@ -39,8 +39,24 @@ export async function closeDescriptor(fd: number): Promise<void> {
   await call<void>((end) => fs.close(fd, (error) => end(error ?? null)))
 }
 
+/** More is copied by threads: the main thread serves others meanwhile. */
+const AT_ONCE_BYTES = 64 * 1024
+
+/** As `readFully`. @param triesMemory little is taken from the page cache at once, as far as it is there */
+export async function readData(
+  fd: number,
+  target: Buffer,
+  position: number,
+  triesMemory: boolean,
+): Promise<number> {
+  const isTried = triesMemory && target.length <= AT_ONCE_BYTES
+  const { bytes, ended } = isTried ? readNow(fd, target, position) : { bytes: 0, ended: false }
+  if (ended || bytes === target.length) return bytes
+  return bytes + (await readFully(fd, target.subarray(bytes), position + bytes))
+}
+
 /** What of it the page cache has: bytes from `position` on, and whether the file ends there. */
-export function readNow(fd: number, target: Buffer, position: number): { bytes: number; ended: boolean } {
+function readNow(fd: number, target: Buffer, position: number): { bytes: number; ended: boolean } {
   const first = readSomeNow(fd, target, position)
   if (first === undefined || first === target.length) return { bytes: first ?? 0, ended: false }
   // Fewer: the rest is not in memory, or is not there.

@@ -3,7 +3,8 @@
 import type { Features, FileSystem, OpenOutcome, OpenRequest, SpaceInfo } from '../file-system.ts'
 import { normalKey } from '../names/fold.ts'
 import { closeDescriptor } from './descriptor.ts'
-import { type HandleContext, PosixHandle } from './handle.ts'
+import { PosixHandle } from './handle.ts'
+import type { HandleContext } from './handle-context.ts'
 import type { OpenJob, OpenReply } from './jobs.ts'
 import { hashOf } from './name-table.ts'
 import { WOULD_WAIT, withoutWaiting } from './no-wait.ts'
@@ -44,7 +45,7 @@ class PosixFileSystem implements FileSystem {
   readonly features: Features
   readonly volumeId: bigint
   readonly #share: Share
-  readonly #context: HandleContext
+  readonly #context: HandleContext<PosixHandle>
   readonly #handles = new Set<PosixHandle>()
 
   constructor(workers: WorkerPool, share: Share, probed: ProbedRoot) {

@@ -6,7 +6,6 @@ import type {
   ByteRange,
   DirectoryCursor,
   ExtendedAttribute,
-  Features,
   FileHandle,
   FileStat,
   FileType,
@@ -21,47 +20,18 @@ import { shortNameOf } from '../names/short-name.ts'
 import { atOnce } from './at-once.ts'
 import { copyKernel, copyPlain } from './copy.ts'
 import { PosixCursor } from './cursor.ts'
-import { closeDescriptor, closeNow, flushDescriptor, readFully, readNow, writeFully } from './descriptor.ts'
+import { closeDescriptor, closeNow, flushDescriptor, readData, writeFully } from './descriptor.ts'
+import type { HandleContext, OpenState } from './handle-context.ts'
 import { isSameStream, type NodeReference, type StreamReference } from './jobs.ts'
-import type { LocalChanges } from './local-changes.ts'
 import { WOULD_WAIT } from './no-wait.ts'
-import { decodeStat, isSpecial, type Volume } from './stat-record.ts'
-import type { Argument, Operation, Result, WorkerPool } from './worker-pool.ts'
+import { decodeStat, isSpecial } from './stat-record.ts'
+import type { Argument, Operation, Result } from './worker-pool.ts'
 
-/** What handles need of their file system. */
-export interface HandleContext {
-  readonly workers: WorkerPool
-  readonly volume: Volume
-  readonly features: Features
-  readonly localChanges: LocalChanges
-  /** What the kernel has in memory need not be asked of a worker: see statfs.ts. */
-  readonly answersFromMemory: boolean
-  /** A name on disk as clients see it. */
-  readonly clientName: (name: string) => string
-  readonly forget: (handle: PosixHandle) => void
-  /** All that are open. */
-  readonly handles: ReadonlySet<PosixHandle>
-}
-
-export interface OpenState {
-  readonly node: NodeReference
-  readonly fileId: bigint
-  readonly type: FileType
-  readonly readable: boolean
-  readonly writable: boolean
-  /** Chooses the worker that knows the entry's directory. */
-  readonly entryKey: number
-  /** Chooses the worker that alone changes the file's attributes and streams. */
-  readonly nodeKey: number
-}
-
-/** More is copied by threads: the main thread serves others meanwhile. */
-const AT_ONCE_BYTES = 64 * 1024
 /** Zeros written at a time where no hole can be punched. */
 const ZEROS = Buffer.alloc(1 << 20)
 
 export class PosixHandle implements FileHandle {
-  readonly #context: HandleContext
+  readonly #context: HandleContext<PosixHandle>
   readonly #open: OpenState
   #node: NodeReference
   #type: FileType
@@ -72,7 +42,7 @@ export class PosixHandle implements FileHandle {
   #drained: (() => void) | undefined
   #closed: Promise<void> | undefined
 
-  constructor(context: HandleContext, open: OpenState) {
+  constructor(context: HandleContext<PosixHandle>, open: OpenState) {
     this.#context = context
     this.#open = open
     this.#node = open.node
@@ -82,7 +52,8 @@ export class PosixHandle implements FileHandle {
   async read(target: Buffer, position: number): Promise<number> {
     return await this.#use(async () => {
       this.#assertData(this.#open.readable)
-      if (this.#node.stream === undefined) return await this.#readFile(target, position)
+      if (this.#node.stream === undefined)
+        return await readData(this.#node.fd, target, position, this.#context.answersFromMemory)
       const job = { node: this.#node, position, length: target.length }
       const bytes = await this.#context.workers.run(this.#open.nodeKey, 'readStream', job)
       target.set(bytes)
@@ -370,16 +341,6 @@ export class PosixHandle implements FileHandle {
     const { answersFromMemory, workers } = this.#context
     const here = answersFromMemory ? atOnce(operation, argument) : WOULD_WAIT
     return here === WOULD_WAIT ? await workers.run(key, operation, argument) : here
-  }
-
-  async #readFile(target: Buffer, position: number): Promise<number> {
-    const isTried = this.#context.answersFromMemory && target.length <= AT_ONCE_BYTES
-    const done = (isTried ? readNow(this.#node.fd, target, position) : undefined) ?? {
-      bytes: 0,
-      ended: false,
-    }
-    if (done.ended || done.bytes === target.length) return done.bytes
-    return done.bytes + (await readFully(this.#node.fd, target.subarray(done.bytes), position + done.bytes))
   }
 
   async #size(): Promise<number> {
