@@ -69,7 +69,7 @@ export async function examine(
   isRoot: boolean,
   zfs = createCommandRunner(),
 ): Promise<CheckFinding[]> {
-  const { configuration, unserved } = await prepareDatasets(written, zfs, false)
+  const { configuration, unserved } = await prepareDatasets(written, zfs, 'none')
   const findings: CheckFinding[] = notBuilt(configuration).map(({ missing, message }) => ({
     severity: missing ? 'warning' : 'note',
     message,

@@ -129,7 +129,7 @@ async function findRoot({ tools, configuration, share, options }: Job): Promise<
     return failed(`share "${name}" has no snapshots; only one with "dataset" or "snapshot_folder" has`)
   }
   const only = { ...configuration, shares: [share] }
-  const prepared = await prepareDatasets(only, tools.run, false)
+  const prepared = await prepareDatasets(only, tools.run, 'none')
   const [unserved] = prepared.unserved
   const [mounted] = prepared.configuration.shares
   if (unserved !== undefined || mounted === undefined)

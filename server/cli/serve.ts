@@ -12,9 +12,11 @@ import { connectLines, diskLine, prepareBuiltIn } from '../serve/first-start.ts'
 import type { Service } from '../serve/lifecycle.ts'
 import {
   describeStartFailure,
+  followMounts,
   prepareNames,
   readyDatasets,
   reload,
+  sharedDatasets,
   shutDown,
   startStatus,
   warnNotBuilt,
@@ -22,6 +24,7 @@ import {
 import type { RunningServer } from '../serve/running-server.ts'
 import { SharePauses } from '../serve/share-pauses.ts'
 import { lockStateDirectory, prepareStateDirectory } from '../state/directory.ts'
+import { MountWatch } from '../zfs/mount-watch.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import { ShareReplications } from '../zfs/share-replication.ts'
 import { ShareSnapshots } from '../zfs/share-snapshots.ts'
@@ -54,10 +57,16 @@ export async function serve(context: CommandContext, options: ServeOptions): Pro
   const signals = listenForSignals()
   const service = await start(context, configuration)
   if (typeof service === 'string') return fail(context, service)
+  const mounts = new MountWatch({
+    wanted: () => sharedDatasets(service),
+    changed: () => followMounts(service),
+    failed: (error) => service.log.error({ err: error }, 'bug: mounts could not be followed'),
+  })
   const status = await startStatus(service)
   announce(context, service, status?.url, user?.value, isPublic)
   sayReady(context, options.readyFd)
   await signals.untilStopped(() => reload(service), service.log)
+  await mounts.close()
   await shutDown(service, status)
   service.log.info('stopped')
   lock.value.release()
@@ -104,7 +113,7 @@ async function start(context: CommandContext, written: Configuration): Promise<S
     const { targets } = configuration
     return {
       ...{ running, accounts, systemUsers, log, configuration, zfs },
-      ...{ snapshots, replications, pauses, targets },
+      ...{ snapshots, replications, pauses, targets, written, reloading: Promise.resolve() },
     }
   } catch (error) {
     log.debug({ err: error }, 'start failed')

@@ -11,7 +11,7 @@ import { formatProblem } from '../config/problems.ts'
 import type { Configuration, TargetConfiguration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
 import type { StatusListener } from '../status/listener.ts'
-import { prepareDatasets } from '../zfs/dataset-shares.ts'
+import { type DatasetChanges, prepareDatasets } from '../zfs/dataset-shares.ts'
 import type { ShareReplications } from '../zfs/share-replication.ts'
 import type { ShareSnapshots } from '../zfs/share-snapshots.ts'
 import { prepareVolumes } from '../zfs/volume-targets.ts'
@@ -37,6 +37,10 @@ export interface Service {
   readonly pauses: SharePauses
   /** As of the last reload. */
   targets: readonly TargetConfiguration[]
+  /** As it was read at the last reload, before datasets were looked up. */
+  written: Configuration
+  /** The last of the reloads, which follow each other. */
+  reloading: Promise<unknown>
 }
 
 /**
@@ -44,14 +48,16 @@ export interface Service {
  * served is told in the log.
  *
  * @param served targets as they are served at this moment
+ * @param changes of datasets
  */
 export async function readyDatasets(
   configuration: Configuration,
   zfs: CommandRunner,
   log: Logger,
   served: readonly TargetConfiguration[] = [],
+  changes: DatasetChanges = 'all',
 ): Promise<Configuration> {
-  const prepared = await prepareDatasets(configuration, zfs, true)
+  const prepared = await prepareDatasets(configuration, zfs, changes)
   for (const { share, message } of prepared.unserved) log.error(`share "${share}" is not served: ${message}`)
   const volumes = await prepareVolumes(prepared.configuration, zfs, served)
   for (const { target, isServed, message } of volumes.failures) {
@@ -100,15 +106,59 @@ export async function startStatus(service: Service): Promise<StatusListener | un
 }
 
 /** Takes over shares and users from the file. With an error, all stays as it was and the log says why. @returns it, too */
-export async function reload(service: Service): Promise<string | undefined> {
+export function reload(service: Service): Promise<string | undefined> {
+  return inTurn(service, async () => {
+    const written = await readAgain(service.configuration, service.log)
+    return written
+      ? await apply(service, written, 'all')
+      : 'the configuration has errors; see: poolhouse check'
+  })
+}
+
+/** Looks whether the datasets of shares are where they were: what has gone is let go of, what has come is served. */
+export function followMounts(service: Service): Promise<void> {
+  return inTurn(service, async () => {
+    const { running, log, written } = service
+    const before = running.shares()
+    // A dataset that has been destroyed is not made anew, empty, behind the back of those who used it.
+    if ((await apply(service, written, 'limits')) !== undefined) return
+    const [known, served] = [namesOf(before), namesOf(running.shares())]
+    const gone = before.filter(({ name }) => !served.has(name))
+    // Open files would keep the dataset from being mounted elsewhere, exported or destroyed.
+    if (gone.length > 0) await running.releaseShares(gone)
+    for (const name of served) if (!known.has(name)) log.info(`share "${name}" is served again`)
+  })
+}
+
+/** The datasets that shares are to be of. */
+export function sharedDatasets({ written }: Service): string[] {
+  return written.shares.flatMap(({ dataset }) => (dataset === undefined ? [] : [dataset]))
+}
+
+function namesOf(shares: readonly { readonly name: string }[]): Set<string> {
+  return new Set(shares.map(({ name }) => name))
+}
+
+/** Reloads follow each other, whoever asks for them. */
+function inTurn<T>(service: Service, work: () => Promise<T>): Promise<T> {
+  const result = service.reloading.then(work)
+  service.reloading = result.catch(() => undefined)
+  return result
+}
+
+/** @returns why it could not */
+async function apply(
+  service: Service,
+  written: Configuration,
+  changes: DatasetChanges,
+): Promise<string | undefined> {
   const { running, accounts, systemUsers, log, configuration: started } = service
-  const written = await readAgain(started, log)
-  if (!written) return 'the configuration has errors; see: poolhouse check'
   const configuration = await readyDatasets(
     service.pauses.without(written),
     service.zfs,
     log,
     service.targets,
+    changes,
   )
   const loaded = accounts.load()
   if (!loaded.ok) {
@@ -124,6 +174,7 @@ export async function reload(service: Service): Promise<string | undefined> {
     return message
   }
   service.targets = configuration.targets
+  service.written = written
   service.snapshots.follow(configuration)
   service.replications.follow(configuration)
   warnNotBuilt(configuration, log)

@@ -24,11 +24,14 @@ export interface PreparedDatasets {
   readonly unserved: readonly UnservedShare[]
 }
 
-/** Finds the mount points of all datasets that are shared. `mayChange`: missing ones are made, and limits are set. */
+/** What may be changed: nothing; the limits of datasets that are there; or missing ones are made, too. */
+export type DatasetChanges = 'none' | 'limits' | 'all'
+
+/** Finds the mount points of all datasets that are shared. */
 export async function prepareDatasets(
   configuration: Configuration,
   run: CommandRunner,
-  mayChange: boolean,
+  changes: DatasetChanges,
 ): Promise<PreparedDatasets> {
   const unserved: UnservedShare[] = []
   const shares: ShareConfiguration[] = []
@@ -38,7 +41,7 @@ export async function prepareDatasets(
       shares.push(share)
       continue
     }
-    const path = await mountPointOf(share, dataset, run, mayChange).catch((error: Error) =>
+    const path = await mountPointOf(share, dataset, run, changes).catch((error: Error) =>
       failed(error.message),
     )
     if (path.ok) shares.push({ ...share, path: path.value })
@@ -54,14 +57,14 @@ async function mountPointOf(
   share: ShareConfiguration,
   name: string,
   run: CommandRunner,
-  mayChange: boolean,
+  changes: DatasetChanges,
 ): Promise<Outcome<string>> {
-  const dataset = await findDataset(share, name, run, mayChange)
+  const dataset = await findDataset(share, name, run, changes)
   if (!dataset.ok) return dataset
   const reason = whyNotServable(dataset.value)
   if (reason !== undefined) return failed(reason)
   const { refquota, mountpoint = '' } = dataset.value
-  if (mayChange && share.maxSize !== undefined && refquota !== share.maxSize) {
+  if (changes !== 'none' && share.maxSize !== undefined && refquota !== share.maxSize) {
     await setRefquota(run, name, share.maxSize)
   }
   return done(mountpoint)
@@ -71,11 +74,12 @@ async function findDataset(
   share: ShareConfiguration,
   name: string,
   run: CommandRunner,
-  mayChange: boolean,
+  changes: DatasetChanges,
 ): Promise<Outcome<Dataset>> {
   const known = await readDataset(run, name)
   if (known !== undefined) return done(known)
-  if (!mayChange) return failed(`there is no dataset "${name}" yet; the server makes it when it starts`)
+  if (changes !== 'all')
+    return failed(`there is no dataset "${name}" yet; the server makes it when it starts or reloads`)
   const interrupted = await findInterrupted(run, name)
   if (interrupted !== undefined) {
     const last = `zfs rename ${interrupted} ${name} && zfs set canmount=on ${name} && zfs mount ${name}`

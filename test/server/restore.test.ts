@@ -286,7 +286,7 @@ t.test('an interrupted restore is not taken for a missing dataset', async (t) =>
     '-d 1 -t filesystem': { stdout: `tank\n${KEPT}\n${CLONE}\n` },
   })
   const shares = [{ name: 'mac', dataset: 'tank/mac', timeMachine: true }]
-  const { unserved } = await prepareDatasets({ shares } as unknown as Configuration, runner, true)
+  const { unserved } = await prepareDatasets({ shares } as unknown as Configuration, runner, 'all')
   t.match(
     unserved[0]?.message,
     `zfs rename ${CLONE} tank/mac && zfs set canmount=on tank/mac && zfs mount tank/mac`,
