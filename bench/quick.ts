@@ -50,7 +50,10 @@ export function quickStep(): Step {
   return {
     name: 'bench',
     about: 'the short bench: no row below half its mark',
-    needs: [needs.smbclient, needs.smbd, needs.qemuImg, needs.libiscsi],
+    needs: [
+      ...[needs.smbclient, needs.smbd, needs.tgt],
+      ...[needs.qemuImg, needs.qemuStorageDaemon, needs.libiscsi, needs.fio],
+    ],
     limitSeconds: LIMIT_SECONDS,
     command: process.execPath,
     args: [join(projectRoot, 'dist', 'bench', 'main.js'), QUICK],

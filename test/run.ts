@@ -4,6 +4,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { quickStep } from '../bench/quick.ts'
 import { missing, namespaceArguments, privateNamespace } from './interop/needs.ts'
 import { projectRoot } from './interop/paths.ts'
 import type { Suite } from './interop/suite.ts'
@@ -18,10 +19,11 @@ const fuzzMinutes = 10
 const besideEachOther = 2
 
 const usage = `npm test -- [--strict] [STEP]
-  without a step    lint, unit, interop
+  without a step    lint, unit, interop, bench
   lint              formatting and lint rules
   unit [PART]...    unit tests and the rules of the architecture; of these, files whose path contains a PART
   interop [SUITE [GROUP]...]   real clients: ${suites.map((suite) => suite.name).join(', ')}
+  bench             the short bench: a row below half its mark fails
   fuzz              the fuzz suite alone, for ${fuzzMinutes} minutes (POOLHOUSE_FUZZ_SECONDS, POOLHOUSE_FUZZ_SEED)
 --strict, or CI=true: what cannot run here counts as failed
 `
@@ -42,16 +44,21 @@ async function main(): Promise<void> {
   if (step === undefined) {
     await lint()
     await unit([])
-    await interop([])
+    const [alone, beside] = partition(suites.filter(({ onDemand }) => onDemand !== true))
+    await interop(alone, [])
+    await bench()
+    await interop(beside, [])
   } else if (step === 'lint') {
     await lint()
   } else if (step === 'unit') {
     await unit(selection)
   } else if (step === 'interop') {
-    await interop(selection)
+    await chosenSuites(selection)
+  } else if (step === 'bench') {
+    await bench()
   } else if (step === 'fuzz') {
     process.env['POOLHOUSE_FUZZ_SECONDS'] ??= String(fuzzMinutes * 60)
-    await interop(['fuzz'])
+    await chosenSuites(['fuzz'])
   } else {
     process.stderr.write(usage)
     process.exit(2)
@@ -106,8 +113,8 @@ function compiledTests(): string[] {
     .map((path) => join('dist', 'test', `${path.slice(0, -'.ts'.length)}.js`))
 }
 
-async function interop(selection: readonly string[]): Promise<void> {
-  const [wanted, ...groups] = selection
+/** Suites by name, or all that are not run on demand. */
+async function chosenSuites([wanted, ...groups]: readonly string[]): Promise<void> {
   const chosen = suites.filter((suite) =>
     wanted === undefined ? suite.onDemand !== true : suite.name === wanted,
   )
@@ -115,22 +122,43 @@ async function interop(selection: readonly string[]): Promise<void> {
     process.stderr.write(usage)
     process.exit(2)
   }
-  const runnable = chosen.filter((suite) => {
-    const lacking = missing(suite.needs)
-    if (lacking.length > 0) leftOut.push(`${suite.name} (${suite.about}): needs ${lacking.join(', ')}`)
-    return lacking.length === 0
-  })
+  for (const some of partition(chosen)) await interop(some, groups)
+}
+
+/** Those that want the machine for themselves, and those that bear company. */
+function partition(some: readonly Suite[]): [alone: Suite[], beside: Suite[]] {
+  return [
+    some.filter(({ bearsCompany }) => bearsCompany !== true),
+    some.filter(({ bearsCompany }) => bearsCompany === true),
+  ]
+}
+
+/** Suites of one kind: one after the other, or a few at a time. */
+async function interop(chosen: readonly Suite[], groups: readonly string[]): Promise<void> {
+  const queue = chosen.filter(canRun)
   const isPrivate = privateNamespace()
-  for (const suite of runnable.filter(({ bearsCompany }) => bearsCompany !== true)) {
-    await interopSuite(suite, groups, isPrivate)
-  }
-  const queue = runnable.filter(({ bearsCompany }) => bearsCompany === true)
+  const atATime = queue[0]?.bearsCompany === true ? besideEachOther : 1
   const runNext = async (): Promise<void> => {
     for (let suite = queue.shift(); suite !== undefined; suite = queue.shift()) {
       await interopSuite(suite, groups, isPrivate)
     }
   }
-  await Promise.all(Array.from({ length: besideEachOther }, runNext))
+  await Promise.all(Array.from({ length: atATime }, runNext))
+}
+
+/** What cannot run is left out, with a line. */
+function canRun({ name, about, needs }: Pick<Suite, 'name' | 'about' | 'needs'>): boolean {
+  const lacking = missing(needs)
+  if (lacking.length > 0) leftOut.push(`${name} (${about}): needs ${lacking.join(', ')}`)
+  return lacking.length === 0
+}
+
+/** With the machine for itself, too. */
+async function bench(): Promise<void> {
+  const step = quickStep()
+  if (!canRun(step)) return
+  heading(`${step.name}: ${step.about}`)
+  count(await talliedStep(step.name, step.command, step.args, step.limitSeconds, say))
 }
 
 /** Runs a suite in a process of its own, as root in a namespace of its own, with a directory that is removed afterwards. */
@@ -153,24 +181,33 @@ async function interopSuite(suite: Suite, groups: readonly string[], isPrivate: 
   if (isPrivate) {
     process.env['POOLHOUSE_PRIVATE_NAMESPACE'] = '1'
   }
-  let tally: Tally | undefined
   const [program = '', ...args] = wrapped
-  const code = await runStep(program, args, suite.limitSeconds, (line) => {
-    const [, passed, failed] = /^[a-z-]+: (\d+) passed, (\d+) failed$/.exec(line) ?? []
-    if (passed !== undefined) {
-      tally = { passed: Number(passed), failed: Number(failed) }
-    }
-    // Those that run beside each other tell their lines apart.
+  // Those that run beside each other tell their lines apart.
+  const sayIts = (line: string): void =>
     say(suite.bearsCompany && !line.includes(suite.name) ? `${suite.name}: ${line}` : line)
-  })
+  const tally = await talliedStep(suite.name, program, args, suite.limitSeconds, sayIts)
   remove()
   process.removeListener('exit', remove)
-  if (tally === undefined) {
-    say(
-      `FAIL ${suite.name}: ended without a result, exit code ${code ?? 'none'}, limit ${suite.limitSeconds} s`,
-    )
-  }
-  count(tally ?? { passed: 0, failed: 1 })
+  count(tally)
+}
+
+/** Runs a program that says in the end what passed and failed; one that does not has failed. */
+async function talliedStep(
+  name: string,
+  command: string,
+  args: readonly string[],
+  seconds: number,
+  take: (line: string) => void,
+): Promise<Tally> {
+  let tally: Tally | undefined
+  const code = await runStep(command, args, seconds, (line) => {
+    const [, passed, failed] = /^[a-z-]+: (\d+) passed, (\d+) failed$/.exec(line) ?? []
+    if (passed !== undefined) tally = { passed: Number(passed), failed: Number(failed) }
+    take(line)
+  })
+  if (tally !== undefined) return tally
+  say(`FAIL ${name}: ended without a result, exit code ${code ?? 'none'}, limit ${seconds} s`)
+  return { passed: 0, failed: 1 }
 }
 
 function count(tally: Tally): void {

@@ -34,6 +34,7 @@ export const impacketSuite: Suite = {
   name: 'impacket',
   about: "impacket's smbclient shell and its library",
   needs: [needs.impacket],
+  bearsCompany: true,
   limitSeconds: 1200,
   run: (report, directory) =>
     onGround(report, directory, async (ground) => {

@@ -47,6 +47,9 @@ export const needs = {
   ip: program('ip', 'iproute2'),
   libiscsi: program('iscsi-test-cu', 'libiscsi-bin'),
   qemuImg: program('qemu-img', 'qemu-utils'),
+  qemuStorageDaemon: program('qemu-storage-daemon', 'qemu-system-common'),
+  fio: program('fio'),
+  tgt: program('tgtd', 'tgt'),
   libiscsiRunner: {
     name: `the runner of libiscsi's suite (${libiscsiRunner})`,
     present: () => existsSync(libiscsiRunner),

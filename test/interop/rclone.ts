@@ -25,6 +25,7 @@ export const rcloneSuite: Suite = {
   name: 'rclone',
   about: "rclone's smb backend",
   needs: [needs.rclone],
+  bearsCompany: true,
   limitSeconds: 900,
   run: (report, directory) => onGround(report, directory, (ground) => tree(report, ground)),
 }
