@@ -1,7 +1,7 @@
 /** openat2(2) RESOLVE_CACHED: work that a thread does only as far as it need not wait for a disk. */
 
-/** Thrown, and caught, here alone: it could go on only by waiting. */
-class WouldWait extends Error {}
+/** Thrown, and caught, here alone: it could go on only by waiting. One for all, as an error's stack costs more than the calls. */
+const wouldWait = new Error('a disk may be needed')
 
 let isWaitingAllowed = true
 
@@ -12,7 +12,7 @@ export function mayWait(): boolean {
 
 /** What follows may wait for a disk. */
 export function beginWaiting(): void {
-  if (!isWaitingAllowed) throw new WouldWait('a disk may be needed')
+  if (!isWaitingAllowed) throw wouldWait
 }
 
 /** What `withoutWaiting` returns when it would wait. */
@@ -27,7 +27,7 @@ export function withoutWaiting<T>(work: () => T): T | typeof WOULD_WAIT {
   try {
     return work()
   } catch (error) {
-    if (error instanceof WouldWait) return WOULD_WAIT
+    if (error === wouldWait) return WOULD_WAIT
     throw error
   } finally {
     isWaitingAllowed = true
