@@ -66,8 +66,7 @@ export async function serve(context: CommandContext, options: ServeOptions): Pro
   announce(context, service, status?.url, user?.value, isPublic)
   sayReady(context, options.readyFd)
   await signals.untilStopped(() => reload(service), service.log)
-  await mounts.close()
-  await shutDown(service, status)
+  await shutDown(service, status, mounts)
   service.log.info('stopped')
   lock.value.release()
   return ExitCode.done

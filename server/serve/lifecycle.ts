@@ -12,6 +12,7 @@ import type { Configuration, TargetConfiguration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
 import type { StatusListener } from '../status/listener.ts'
 import { type DatasetChanges, prepareDatasets } from '../zfs/dataset-shares.ts'
+import type { MountWatch } from '../zfs/mount-watch.ts'
 import type { ShareReplications } from '../zfs/share-replication.ts'
 import type { ShareSnapshots } from '../zfs/share-snapshots.ts'
 import { prepareVolumes } from '../zfs/volume-targets.ts'
@@ -201,13 +202,17 @@ function changedSections(before: Configuration, after: Configuration): string[] 
 }
 
 /** Says goodbye, lets requests under way finish, and returns after a bounded time. */
-export async function shutDown(service: Service, status: StatusListener | undefined): Promise<void> {
-  const closing = Promise.all([
-    service.running.close(),
-    status?.close(),
-    service.snapshots.close(),
-    service.replications.close(),
-  ]).then(() => true)
+export async function shutDown(
+  service: Service,
+  status: StatusListener | undefined,
+  mounts: Pick<MountWatch, 'close'>,
+): Promise<void> {
+  const { running, snapshots, replications } = service
+  // What a look at the mounts has begun is a reload, and a command of it may hang.
+  const closing = mounts
+    .close()
+    .then(() => Promise.all([running.close(), status?.close(), snapshots.close(), replications.close()]))
+    .then(() => true)
   const deadline = new AbortController()
   const inTime = await Promise.race([closing, sleep(DRAIN_MILLISECONDS, false, { signal: deadline.signal })])
   deadline.abort()

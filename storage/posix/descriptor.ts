@@ -64,8 +64,17 @@ function readNow(fd: number, target: Buffer, position: number): { bytes: number;
   return { bytes: first + (rest ?? 0), ended: rest === 0 }
 }
 
-/** @throws StorageError */
-export function closeNow(fd: number): void {
+/** Of a file that is written to no more may be dirty when it is closed at once. */
+const CLOSED_AT_ONCE_BYTES = 1 << 20
+
+/**
+ * Closes at once, or through libuv's pool what may take its time: a file that has no name any longer gives all its blocks back,
+ * and ext4 begins to write a file out that was emptied and written anew.
+ */
+export async function closeQuickly(fd: number, writable: boolean): Promise<void> {
+  const { nlink, size } = fs.fstatSync(fd)
+  const isQuick = nlink > 0 && (!writable || size <= CLOSED_AT_ONCE_BYTES)
+  if (!isQuick) return await closeDescriptor(fd)
   try {
     fs.closeSync(fd)
   } catch (error) {

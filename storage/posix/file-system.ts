@@ -114,8 +114,9 @@ class PosixFileSystem implements FileSystem {
 
   /** What exists under just this name, and is in the kernel's memory, is opened here: the way to a worker and back takes longer. */
   #openAtOnce(job: OpenJob): OpenReply | typeof WOULD_WAIT {
-    const isTried =
-      this.#context.answersFromMemory && job.stream === undefined && job.disposition !== 'create'
+    const { answersFromMemory, workers } = this.#context
+    const mayLook = answersFromMemory && workers.isIdle
+    const isTried = mayLook && job.stream === undefined && job.disposition !== 'create'
     return isTried ? withoutWaiting(() => open(job)) : WOULD_WAIT
   }
 

@@ -20,7 +20,7 @@ import { shortNameOf } from '../names/short-name.ts'
 import { atOnce } from './at-once.ts'
 import { copyKernel, copyPlain } from './copy.ts'
 import { PosixCursor } from './cursor.ts'
-import { closeDescriptor, closeNow, flushDescriptor, readData, writeFully } from './descriptor.ts'
+import { closeDescriptor, closeQuickly, flushDescriptor, readData, writeFully } from './descriptor.ts'
 import type { HandleContext, OpenState } from './handle-context.ts'
 import { isSameStream, type NodeReference, type StreamReference } from './jobs.ts'
 import { WOULD_WAIT } from './no-wait.ts'
@@ -309,8 +309,10 @@ export class PosixHandle implements FileHandle {
     await Promise.all([...this.#cursors].map((cursor) => cursor.close()))
     const { fd, link } = this.#node
     const descriptors = [fd, ...(link === undefined ? [] : [link]), ...this.#retired]
-    if (this.#context.answersFromMemory) for (const descriptor of descriptors) closeNow(descriptor)
-    else await Promise.all(descriptors.map(closeDescriptor))
+    const close = this.#context.answersFromMemory
+      ? (descriptor: number) => closeQuickly(descriptor, this.#open.writable)
+      : closeDescriptor
+    await Promise.all(descriptors.map(close))
   }
 
   async #use<T>(work: () => Promise<T>): Promise<T> {
@@ -339,7 +341,7 @@ export class PosixHandle implements FileHandle {
   /** Here, when that is quicker than the way to a worker and back. */
   async #run<K extends Operation>(key: number, operation: K, argument: Argument<K>): Promise<Result<K>> {
     const { answersFromMemory, workers } = this.#context
-    const here = answersFromMemory ? atOnce(operation, argument) : WOULD_WAIT
+    const here = answersFromMemory && workers.isIdle ? atOnce(operation, argument) : WOULD_WAIT
     return here === WOULD_WAIT ? await workers.run(key, operation, argument) : here
   }
 

@@ -52,6 +52,14 @@ export class WorkerPool {
     return key % Math.max(1, this.#threads.length)
   }
 
+  /**
+   * No job is under way. Only then the main thread may look at files itself: it would see what a job has done, and whoever gave
+   * the job does not know yet.
+   */
+  get isIdle(): boolean {
+    return this.#threads.every(({ unanswered }) => unanswered === 0)
+  }
+
   /** @throws StorageError that the operation ended with */
   async run<K extends Operation>(key: number, operation: K, argument: Argument<K>): Promise<Result<K>> {
     const home = this.homeOf(key)
