@@ -21,6 +21,7 @@ LARGEST_WRITE = 96 * KIB
 MOST_FILES, MOST_DIRECTORIES, MOST_HANDLES = 24, 8, 6
 DEEPEST = 3
 BLOCK = 4 * KIB
+LINK_ATTEMPTS = 3
 # How long an operation is repeated after the link was cut; the client itself gives up later.
 REPEAT_SECONDS = 240
 # Names that another mount remembers are renewed after a second (actimeo).
@@ -435,8 +436,22 @@ class Private:
             return False
         new = self.new_path()
         self.note(f'link {old} as {new}')
-        self.act(lambda: os.link(self.at(old), self.at(new)), lambda: lexists(self.at(new)))
+        self.act(lambda: self.link_again(old, new), lambda: lexists(self.at(new)))
         self.model.nodes[new] = Alias(self.model.nodes[old])
+
+    def link_again(self, old, new):
+        """
+        Linux 6.1 counts a file's names itself until it asks the server again, after a second (actimeo). Of one whose other name
+        it removed a moment ago it may believe that none is left, and refuses without a request.
+        """
+        for attempt in range(1, LINK_ATTEMPTS + 1):
+            try:
+                return os.link(self.at(old), self.at(new))
+            except FileNotFoundError:
+                if attempt == LINK_ATTEMPTS or not lexists(self.at(old)):
+                    raise
+                self.counts['linked later'] += 1
+                time.sleep(1.1)
 
     def symlink(self):
         if len(self.model.paths(Symlink)) >= DEEPEST:
