@@ -1,8 +1,8 @@
 /** read(2), write(2), fsync(2), close(2) of a descriptor from the main thread, through libuv's pool: no copy, no message. */
 
 import * as fs from 'node:fs'
-import { readSomeNow } from '../page-cache.ts'
 import { fromNodeError } from './errno.ts'
+import { readSomeNow } from './page-cache.ts'
 
 /** Runs a call of node:fs that ends in a callback. */
 function call<T>(begin: (done: (error: Error | null, value: T) => void) => void): Promise<T> {
