@@ -10,6 +10,8 @@ const SECRET = Buffer.from('fourteen-bytes')
 const MUTUAL_SECRET = Buffer.from('another-secret')
 const CHAP = { user: 'mac', secret: SECRET, mutual: { user: 'ocean', secret: MUTUAL_SECRET } }
 const SECURITY = { current: 0, next: 1 }
+/** Status-Class and Status-Detail of a Login Response. */
+const STATUS_OFFSET = 36
 
 t.test('keys are answered, each by its kind', async (t) => {
   const initiator = scene().connect()
@@ -183,6 +185,24 @@ t.test('CHAP with each hash, in hexadecimal and base64, one way and mutual', asy
     const answer = await initiator.login(given, SECURITY)
     const expected = chapResponse(Number(chosen), 200, MUTUAL_SECRET, challenge)
     t.same(answer.keys, { CHAP_N: 'ocean', CHAP_R: encodeBinaryValue(expected) })
+  }
+})
+
+t.test('names that look like encoded bytes are names', async (t) => {
+  for (const [account, given, status] of [
+    ['0x6d6163', '0x6d6163', LoginStatus.success],
+    ['0bbWFj', '0bbWFj', LoginStatus.success],
+    ['mac', '0x6d6163', LoginStatus.authenticationFailure],
+    ['mac', '0bbWFj', LoginStatus.authenticationFailure],
+  ] as const) {
+    const all = scene({ chap: { ...CHAP, user: account } })
+    const { initiator, keys } = await challenged(all, '5')
+    const response = { CHAP_N: given, CHAP_R: encodeBinaryValue(proof(keys, SECRET)) }
+    // A refusal is told late: there is no answer before.
+    await initiator.login(response, SECURITY).catch(() => undefined)
+    await all.environment.advance(100)
+    const told = initiator.received.at(-1)?.bhs.readUInt16BE(STATUS_OFFSET)
+    t.equal(told, status, `${given} for ${account}`)
   }
 })
 
