@@ -1,6 +1,6 @@
 /** MS-SMB2 3.2.4.4, 3.3.5.5.3, 3.3.7.1 as macOS needs them: all handles or none come back, and a Mac that begins anew is not kept out by itself. */
 
-import t, { type Test } from 'tap'
+import type { Test } from 'tap'
 import { FileAccess } from '../../../protocols/smb2/fscc/access.ts'
 import { CreateOption } from '../../../protocols/smb2/fscc/create-options.ts'
 import { OplockLevel } from '../../../protocols/smb2/messages/create.ts'
@@ -14,9 +14,9 @@ import { LockFlag } from '../../../protocols/smb2/messages/lock.ts'
 import type { FileId } from '../../../protocols/smb2/messages/structure.ts'
 import { Status } from '../../../protocols/smb2/status.ts'
 import { CLIENT_GUID, MINUTE, sessionOf } from '../../sim/durable.ts'
-import { isClean } from '../../sim/sim-checks.ts'
+import { durableTest as test } from '../../sim/durable-test.ts'
 import { settled } from '../../sim/sim-environment.ts'
-import { createSimServer, type SimServer, type SimServerOptions } from '../../sim/sim-server.ts'
+import type { SimServer } from '../../sim/sim-server.ts'
 import { leaseBits, type MountOptions, SimClient, type SimCreated } from '../../sim/smb2-client.ts'
 import { echoRequest, writeRequest } from '../../sim/smb2-requests.ts'
 import { durableReconnect, durableRequest, leaseRequest } from '../../sim/world/wire.ts'
@@ -30,21 +30,6 @@ const DATA = FileAccess.READ_DATA | FileAccess.WRITE_DATA
 const WHOLE_FILE = {
   ...{ offset: 0n, length: 0x7fff_ffff_ffff_fffen },
   flags: LockFlag.EXCLUSIVE_LOCK | LockFlag.FAIL_IMMEDIATELY,
-}
-
-function test(
-  name: string,
-  play: (t: Test, sim: SimServer) => Promise<void>,
-  options?: SimServerOptions,
-): void {
-  t.test(name, async (t) => {
-    const sim = createSimServer(options)
-    await play(t, sim)
-    t.same(sim.complaints, [])
-    for (const connection of [...sim.server.connectionList]) connection.disconnect('the test ends')
-    await sim.environment.advance(17 * MINUTE)
-    await isClean(t, sim)
-  })
 }
 
 /** What a Mac does at every mount and after every reconnect. */
