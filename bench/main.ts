@@ -19,7 +19,7 @@ import { clientsOf, knownNames, type Selection, select, selectFirst } from './se
 import type { Contest } from './workloads/all.ts'
 import type { Ground } from './workloads/workload.ts'
 
-const DEFAULTS = { pairs: 5, size: 2 * 1024 ** 3, entries: 10_000, files: 10_000 }
+const DEFAULTS = { pairs: 5, size: 2 * 1024 ** 3, entries: 10_000, files: 2500 }
 const PASSWORD_BYTES = 12
 
 interface Options {

@@ -36,6 +36,8 @@ export type StorageErrorCode =
   | 'not-supported'
   | 'invalid'
   | 'stale'
+  /** The disks do not answer, and nothing was begun. */
+  | 'not-ready'
   | 'io'
 
 /** An outcome of storage that ends the request; `message` is for the log, not for the client. */

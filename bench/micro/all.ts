@@ -5,6 +5,7 @@ import { cryptoMicros } from './crypto.ts'
 import { mdnsMicros } from './mdns.ts'
 import type { Micro } from './micro.ts'
 import { nameMicros } from './names.ts'
+import { snapshotMicros } from './snapshots.ts'
 import { tableMicros } from './tables.ts'
 
 export type { Micro } from './micro.ts'
@@ -18,4 +19,5 @@ export const micros: readonly Micro[] = [
   ...tableMicros,
   ...nameMicros,
   ...mdnsMicros,
+  ...snapshotMicros,
 ]

@@ -25,20 +25,20 @@ export interface BandsOf {
 
 export function readBands(of: BandsOf): Workload {
   return {
-    ...{ name: nameOf('read', of), mark: of.mark, unit: BYTES, prepare: makeBands },
+    ...{ name: nameOf('read', of), mark: of.mark, unit: BYTES, prepare: (ground) => makeBands(ground, of) },
     async verify(ground, server) {
       await verifyProtection(ground, server, of.protection)
-      const [first = ''] = bandNames(ground)
+      const [first = ''] = bandNames(ground, of)
       const copy = join(ground.local, 'copy-of-band')
       await smbclientFed(ground, server, of.protection, [`get ${FOLDER}\\${first} ${copy}`])
       await requireSame(join(ground.data, FOLDER, first), copy)
       await rm(copy)
     },
     async run(ground, server) {
-      const commands = shared(ground, of.clients, (band) => `get ${FOLDER}\\${band} /dev/null`)
+      const commands = shared(ground, of, (band) => `get ${FOLDER}\\${band} /dev/null`)
       const { outputs, seconds } = await smbclients(ground, server, of.protection, commands)
-      requireCount(outputs, READ_LINE, bandNames(ground).length)
-      return { amount: bandNames(ground).length * BAND_BYTES, seconds }
+      requireCount(outputs, READ_LINE, bandNames(ground, of).length)
+      return { amount: bandNames(ground, of).length * BAND_BYTES, seconds }
     },
   }
 }
@@ -46,28 +46,28 @@ export function readBands(of: BandsOf): Workload {
 export function writeBands(of: BandsOf): Workload {
   const run: Workload['run'] = async (ground, server) => {
     const put = (band: string) => `put ${join(ground.data, FOLDER, band)} ${WRITTEN_FOLDER}\\${band}`
-    const commands = shared(ground, of.clients, put)
+    const commands = shared(ground, of, put)
     const { outputs, seconds } = await smbclients(ground, server, of.protection, commands)
-    requireCount(outputs, WRITTEN_LINE, bandNames(ground).length)
-    return { amount: bandNames(ground).length * BAND_BYTES, seconds }
+    requireCount(outputs, WRITTEN_LINE, bandNames(ground, of).length)
+    return { amount: bandNames(ground, of).length * BAND_BYTES, seconds }
   }
   return {
     ...{ name: nameOf('write', of), mark: of.mark, unit: BYTES },
     async prepare(ground) {
-      await makeBands(ground)
+      await makeBands(ground, of)
       await mkdir(join(ground.data, WRITTEN_FOLDER), { recursive: true })
     },
     async verify(ground, server) {
       await verifyProtection(ground, server, of.protection)
       await run(ground, server)
-      for (const band of bandNames(ground)) {
+      for (const band of bandNames(ground, of)) {
         await requireSame(join(ground.data, FOLDER, band), join(ground.data, WRITTEN_FOLDER, band))
       }
       await removeWritten(ground)
     },
     async run(ground, server) {
       const result = await run(ground, server)
-      for (const band of bandNames(ground)) {
+      for (const band of bandNames(ground, of)) {
         const { size } = await stat(join(ground.data, WRITTEN_FOLDER, band))
         if (size !== BAND_BYTES) throw new Error(`${size} bytes were written of a band`)
       }
@@ -83,24 +83,26 @@ function nameOf(what: string, { protection, clients }: BandsOf): string {
 }
 
 /** 200, or fewer when all that is transferred is to be less than that. */
-function bandNames(ground: Ground): string[] {
-  const count = Math.max(1, Math.min(BANDS, Math.floor(ground.fileBytes / BAND_BYTES)))
+function bandNames({ fileBytes }: Ground, { protection }: Pick<BandsOf, 'protection'>): string[] {
+  const all = Math.min(BANDS, Math.floor(fileBytes / BAND_BYTES))
+  const count = Math.max(1, Math.floor(all * protection.part))
   return Array.from({ length: count }, (_, index) => index.toString(16))
 }
 
 /** The commands of each client. */
-function shared(ground: Ground, clients: number, command: (band: string) => string): string[][] {
+function shared(ground: Ground, of: BandsOf, command: (band: string) => string): string[][] {
+  const { clients } = of
   return Array.from({ length: clients }, (_, client) =>
-    bandNames(ground)
+    bandNames(ground, of)
       .filter((_, index) => index % clients === client)
       .map(command),
   )
 }
 
-async function makeBands(ground: Ground): Promise<void> {
+async function makeBands(ground: Ground, of: BandsOf): Promise<void> {
   const folder = join(ground.data, FOLDER)
   await mkdir(folder, { recursive: true })
-  for (const band of bandNames(ground)) await makeRandomFile(join(folder, band), BAND_BYTES)
+  for (const band of bandNames(ground, of)) await makeRandomFile(join(folder, band), BAND_BYTES)
 }
 
 async function removeWritten(ground: Ground): Promise<void> {

@@ -9,7 +9,7 @@ import { run, stop } from '../programs.ts'
 import { blockdevOf, prepareDisk, RUN_SECONDS, verifyDisk } from './iscsi-client.ts'
 import { OPERATIONS, type Workload } from './workload.ts'
 
-const MIX_SECONDS = 3
+const MIX_SECONDS = 2
 const READS_PERCENT = 70
 const START_SECONDS = 20
 const POLL_MILLISECONDS = 20

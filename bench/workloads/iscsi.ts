@@ -12,8 +12,8 @@ const SMALL_BYTES = 4096
 /** Blocks from one small write to the next: it wraps, and comes to every block once. qemu-img has no random mode. */
 const STRIDE_BLOCKS = 9973
 /** What is transferred in a sequential run. */
-const SEQUENTIAL_BYTES = 2 * 1024 ** 3
-const RANDOM_SECONDS = 3
+const SEQUENTIAL_BYTES = 1024 ** 3
+const RANDOM_SECONDS = 2
 /** Commands that each of several sessions has under way. */
 const DEPTH_OF_SESSION = 8
 

@@ -19,22 +19,26 @@ export interface Protection {
   readonly offer: string | undefined
   /** By its number (2.2.3.1.2, 2.2.3.1.7). */
   readonly algorithm: number | undefined
+  /** How much of the amount is transferred with it: where the algorithm itself takes the time, less tells as much. */
+  readonly part: number
 }
 
-const signed = (name: string, offer: string, algorithm: SigningAlgorithm): Protection => ({
-  ...{ name: `signed ${name}`, level: 'sign', offer, algorithm },
+const SLOW_PART = 1 / 4
+
+const signed = (name: string, offer: string, algorithm: SigningAlgorithm, part = 1): Protection => ({
+  ...{ name: `signed ${name}`, level: 'sign', offer, algorithm, part },
 })
-const encrypted = (offer: string, algorithm: Cipher): Protection => ({
-  ...{ name: `encrypted ${offer}`, level: 'encrypt', offer, algorithm },
+const encrypted = (offer: string, algorithm: Cipher, part = 1): Protection => ({
+  ...{ name: `encrypted ${offer}`, level: 'encrypt', offer, algorithm, part },
 })
 
-export const PLAIN: Protection = { name: '', level: 'off', offer: undefined, algorithm: undefined }
+export const PLAIN: Protection = { name: '', level: 'off', offer: undefined, algorithm: undefined, part: 1 }
 export const GMAC = signed('GMAC', 'AES-128-GMAC', SigningAlgorithm.aesGmac)
-export const CMAC = signed('CMAC', 'AES-128-CMAC', SigningAlgorithm.aesCmac)
-export const HMAC = signed('HMAC', 'HMAC-SHA256', SigningAlgorithm.hmacSha256)
+export const CMAC = signed('CMAC', 'AES-128-CMAC', SigningAlgorithm.aesCmac, SLOW_PART)
+export const HMAC = signed('HMAC', 'HMAC-SHA256', SigningAlgorithm.hmacSha256, SLOW_PART)
 export const GCM_128 = encrypted('AES-128-GCM', Cipher.aes128gcm)
 export const GCM_256 = encrypted('AES-256-GCM', Cipher.aes256gcm)
-export const CCM_128 = encrypted('AES-128-CCM', Cipher.aes128ccm)
+export const CCM_128 = encrypted('AES-128-CCM', Cipher.aes128ccm, SLOW_PART)
 
 /** smbclient's arguments. */
 export function protectionArguments({ level, offer }: Protection): string[] {

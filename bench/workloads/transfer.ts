@@ -8,7 +8,6 @@ import { makeRandomFile, requireSame } from './random-file.ts'
 import { smbclient, transferSeconds, verifyProtection } from './smbclient.ts'
 import { BYTES, type Ground, type Workload } from './workload.ts'
 
-const LARGE_FILE = 'large.bin'
 const WRITTEN_FILE = 'written.bin'
 const DROP_SECONDS = 60
 
@@ -17,17 +16,18 @@ export function readLargeFile(protection: Protection, mark: number): Workload {
     name: rowName('read', protection),
     mark,
     unit: BYTES,
-    prepare: makeLargeFile,
+    prepare: (ground) => makeRandomFile(source(ground, protection), bytesOf(ground, protection)),
     async verify(ground, server) {
       await verifyProtection(ground, server, protection)
       const copy = join(ground.local, 'copy.bin')
-      await smbclient(ground, server, protection, `get ${LARGE_FILE} ${copy}`)
-      await requireSame(source(ground), copy)
+      await smbclient(ground, server, protection, `get ${fileOf(protection)} ${copy}`)
+      await requireSame(source(ground, protection), copy)
       await rm(copy)
     },
     async run(ground, server) {
-      const { output } = await smbclient(ground, server, protection, `get ${LARGE_FILE} /dev/null`)
-      return { amount: ground.fileBytes, seconds: transferSeconds(output, ground.fileBytes) }
+      const { output } = await smbclient(ground, server, protection, `get ${fileOf(protection)} /dev/null`)
+      const amount = bytesOf(ground, protection)
+      return { amount, seconds: transferSeconds(output, amount) }
     },
   }
 }
@@ -40,7 +40,7 @@ export function readColdFile(mark: number): Workload {
     name: 'read cold',
     async run(ground, server) {
       // A count of nothing, and POSIX_FADV_DONTNEED for the whole file.
-      const drop = [`if=${source(ground)}`, 'iflag=nocache', 'count=0', 'status=none']
+      const drop = [`if=${source(ground, PLAIN)}`, 'iflag=nocache', 'count=0', 'status=none']
       await run('dd', drop, { seconds: DROP_SECONDS })
       return warm.run(ground, server)
     },
@@ -48,25 +48,26 @@ export function readColdFile(mark: number): Workload {
 }
 
 export function writeLargeFile(protection: Protection, mark: number): Workload {
-  const put = (ground: Ground) => `put ${source(ground)} ${WRITTEN_FILE}`
+  const put = (ground: Ground) => `put ${source(ground, protection)} ${WRITTEN_FILE}`
   return {
     name: rowName('write', protection),
     mark,
     unit: BYTES,
-    prepare: makeLargeFile,
+    prepare: (ground) => makeRandomFile(source(ground, protection), bytesOf(ground, protection)),
     async verify(ground, server) {
       await verifyProtection(ground, server, protection)
       await smbclient(ground, server, protection, put(ground))
-      await requireSame(source(ground), written(ground))
+      await requireSame(source(ground, protection), written(ground))
       await rm(written(ground))
     },
     async run(ground, server) {
       const { output } = await smbclient(ground, server, protection, put(ground))
       const { size } = await stat(written(ground))
-      if (size !== ground.fileBytes) throw new Error(`${size} bytes were written of ${ground.fileBytes}`)
+      const amount = bytesOf(ground, protection)
+      if (size !== amount) throw new Error(`${size} bytes were written of ${amount}`)
       // At once, before the kernel begins to write it to the disk in the time of the next run.
       await rm(written(ground))
-      return { amount: ground.fileBytes, seconds: transferSeconds(output, ground.fileBytes) }
+      return { amount, seconds: transferSeconds(output, amount) }
     },
   }
 }
@@ -76,14 +77,18 @@ export function rowName(what: string, { name }: Protection): string {
   return name === '' ? what : `${what} ${name}`
 }
 
-function source(ground: Ground): string {
-  return join(ground.data, LARGE_FILE)
+function bytesOf({ fileBytes }: Ground, { part }: Protection): number {
+  return Math.ceil(fileBytes * part)
+}
+
+function fileOf({ part }: Protection): string {
+  return part === 1 ? 'large.bin' : 'part.bin'
+}
+
+function source(ground: Ground, protection: Protection): string {
+  return join(ground.data, fileOf(protection))
 }
 
 function written(ground: Ground): string {
   return join(ground.data, WRITTEN_FILE)
-}
-
-function makeLargeFile(ground: Ground): Promise<void> {
-  return makeRandomFile(source(ground), ground.fileBytes)
 }

@@ -34,6 +34,8 @@ const STATUS_OF: Record<StorageErrorCode, NtStatus> = {
   'not-supported': Status.NOT_SUPPORTED,
   invalid: Status.INVALID_PARAMETER,
   stale: Status.FILE_INVALID,
+  // Not DEVICE_NOT_READY, which Linux asks about again and again.
+  'not-ready': Status.IO_DEVICE_ERROR,
   io: Status.UNEXPECTED_IO_ERROR,
 }
 

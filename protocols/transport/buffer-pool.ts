@@ -28,16 +28,33 @@ const CLASS_BYTES: readonly number[] = [
   8192 * KIB,
 ].map((bytes) => bytes + HEAD_ROOM_BYTES)
 const DEFAULT_KEPT_BYTES = 48 * KIB * KIB
+/** Between two looks at what nobody has needed since the last one. */
+const LOOK_MILLISECONDS = 2000
 
-/** Keeps released buffers up to a bound; what is beyond it is left to the garbage collector. */
+function later(milliseconds: number, work: () => void): void {
+  setTimeout(work, milliseconds).unref()
+}
+
+/**
+ * Keeps released buffers up to a bound, as long as they are needed from time to time; what is beyond it is left to the garbage
+ * collector.
+ */
 export class BufferPool {
   readonly #free: Buffer[][] = CLASS_BYTES.map(() => [])
+  /** The fewest that were free at a time since the last look, by class: nobody has needed so many. */
+  readonly #unneeded: number[] = CLASS_BYTES.map(() => 0)
   readonly #keptBytesLimit: number
+  readonly #after: typeof later
   #keptBytes = 0
+  #isLooking = false
 
-  /** @param keptBytesLimit bytes of free buffers kept for later use */
-  constructor(keptBytesLimit = DEFAULT_KEPT_BYTES) {
+  /**
+   * @param keptBytesLimit bytes of free buffers kept for later use
+   * @param after runs work later
+   */
+  constructor(keptBytesLimit = DEFAULT_KEPT_BYTES, after = later) {
     this.#keptBytesLimit = keptBytesLimit
+    this.#after = after
   }
 
   /** Bytes of free buffers. */
@@ -52,7 +69,10 @@ export class BufferPool {
     const size = CLASS_BYTES[index] as number
     const free = this.#free[index] as Buffer[]
     const known = free.pop()
-    if (known !== undefined) this.#keptBytes -= size
+    if (known !== undefined) {
+      this.#keptBytes -= size
+      if (free.length < (this.#unneeded[index] as number)) this.#unneeded[index] = free.length
+    }
     const whole = known ?? Buffer.allocUnsafeSlow(size)
     return leaseOf(whole.subarray(0, bytes), () => this.#keep(free, whole))
   }
@@ -61,7 +81,43 @@ export class BufferPool {
     if (this.#keptBytes + whole.length > this.#keptBytesLimit) return
     this.#keptBytes += whole.length
     free.push(whole)
+    this.#lookLater()
   }
+
+  #lookLater(): void {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    this.#after(LOOK_MILLISECONDS, () => {
+      this.#isLooking = false
+      this.#giveBack()
+      if (this.#keptBytes > 0) this.#lookLater()
+    })
+  }
+
+  #giveBack(): void {
+    const unneeded = this.#free.flatMap((free, index) => {
+      const gone = free.splice(0, this.#unneeded[index])
+      this.#unneeded[index] = free.length
+      return gone
+    })
+    for (const { length } of unneeded) this.#keptBytes -= length
+    if (unneeded.length > 0) discard(unneeded)
+  }
+}
+
+/**
+ * Gives memory back at once: a server that has nothing to do makes no garbage, so its collector would not come for long. What is
+ * sent to nobody belongs to nobody.
+ */
+function discard(buffers: readonly Buffer[]): void {
+  const { port1, port2 } = new MessageChannel()
+  port2.close()
+  port1.postMessage(
+    undefined,
+    // Each buffer of the pool has memory of its own, and that alone.
+    buffers.map(({ buffer }) => buffer as ArrayBuffer),
+  )
+  port1.close()
 }
 
 function leaseOf(buffer: Buffer, giveBack: () => void): Lease {

@@ -1,13 +1,11 @@
 /** What the files of one Time Machine bundle say about the backups in it. */
 
-import type { FileStat, FileSystem, OpenRequest } from '../../storage/file-system.ts'
+import type { FileSystem } from '../../storage/file-system.ts'
 import { BUNDLE_INFO, bundleStem } from '../../storage/sparse-bundle.ts'
+import { listFolders, milliseconds, READ, statOf } from './look.ts'
 import { member, readPlist } from './plist.ts'
 import { PlistError, type PlistValue } from './plist-value.ts'
 
-/** Past this a share's bundles are not looked at: each is a Mac. */
-const BUNDLES_MAXIMUM = 256
-const PAGE_ENTRIES = 256
 /** A history of 500 backups takes 200 KB as XML. */
 const PLIST_BYTES_MAXIMUM = 2 << 20
 const SHOWN_NAME_LENGTH = 120
@@ -24,9 +22,11 @@ const CLOCK_LEAD_MILLISECONDS = 86_400_000
 
 export interface BackupCompleted {
   readonly share: string
-  /** The Mac's name. */
+  /** In whose folder, below a `per_user` share. */
+  readonly user?: string
+  /** The computer's name. */
   readonly mac: string
-  /** The bundle's directory in the share's root. */
+  /** The bundle's directory in the share's root, or the computer's folder below it. */
   readonly bundle: string
   /** Milliseconds since 1970, by the Mac's clock. */
   readonly completed: number
@@ -51,45 +51,18 @@ export interface BundleFacts {
   readonly unreadable: readonly string[]
 }
 
-const READ: Omit<OpenRequest, 'path' | 'kind'> = {
-  identity: undefined,
-  disposition: 'open',
-  followLinks: false,
-  read: true,
-  write: false,
-  create: { mode: 0, dosAttributes: 0 },
-  wantPermissions: false,
-}
-
 /** The names of the bundles in a share's root. */
 export async function listBundles(fileSystem: FileSystem): Promise<string[]> {
-  const outcome = await fileSystem.open({ ...READ, path: '', kind: 'directory' })
-  if (!outcome.ok) return []
-  try {
-    const cursor = await outcome.handle.list({ pattern: '*bundle', hideUnreadable: false })
-    const names: string[] = []
-    for (;;) {
-      const page = await cursor.next(PAGE_ENTRIES)
-      const bundles = page.filter(
-        ({ name, stat }) => stat.type === 'directory' && bundleStem(name) !== undefined,
-      )
-      names.push(...bundles.map(({ name }) => name))
-      if (page.length === 0 || names.length >= BUNDLES_MAXIMUM) break
-    }
-    await cursor.close()
-    return names.slice(0, BUNDLES_MAXIMUM)
-  } finally {
-    await outcome.handle.close()
-  }
+  const names = await listFolders(fileSystem, '', '*bundle')
+  return names.filter((name) => bundleStem(name) !== undefined)
 }
 
 /** A text that changes with the bundle's files. */
 export async function versionOf(fileSystem: FileSystem, bundle: string): Promise<string> {
   const versions = [HISTORY_FILE, RESULTS_FILE, MACHINE_FILE, BUNDLE_INFO].map(async (file) => {
-    const outcome = await fileSystem.open({ ...READ, path: `${bundle}/${file}`, kind: 'file', read: false })
-    if (!outcome.ok) return ''
-    await outcome.handle.close()
-    const { fileId, size, writeTime, changeTime } = outcome.stat
+    const stat = await statOf(fileSystem, `${bundle}/${file}`, 'file')
+    if (stat === undefined) return ''
+    const { fileId, size, writeTime, changeTime } = stat
     return `${fileId}.${size}.${writeTime}.${changeTime}`
   })
   return (await Promise.all(versions)).join(' ')
@@ -144,14 +117,8 @@ async function readPlistFile(fileSystem: FileSystem, path: string): Promise<Plis
 }
 
 async function creationTime(fileSystem: FileSystem, bundle: string): Promise<number> {
-  const outcome = await fileSystem.open({ ...READ, path: bundle, kind: 'directory', read: false })
-  if (!outcome.ok) return 0
-  await outcome.handle.close()
-  return millisecondsOf(outcome.stat)
-}
-
-function millisecondsOf({ birthTime }: FileStat): number {
-  return Number(birthTime / 1_000_000n)
+  const stat = await statOf(fileSystem, bundle, 'directory')
+  return stat === undefined ? 0 : milliseconds(stat.birthTime)
 }
 
 /** The history is thinned by the Mac: its length says nothing, its newest entry does. */

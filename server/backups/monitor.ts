@@ -1,9 +1,10 @@
-/** Follows the backups of all Time Machine shares: looks at a share's bundles while clients use it, and once afterwards. */
+/** Follows the backups in all shares: looks at a share's bundles and catalogues while clients use it, and once afterwards. */
 
 import type { FileSystem } from '../../storage/file-system.ts'
 import type { Events } from '../events.ts'
-import type { BackupStatus } from '../status/server-status.ts'
+import type { BackupKind, BackupStatus } from '../status/server-status.ts'
 import { type BundleFacts, listBundles, readBundle, versionOf } from './bundle.ts'
+import { catalogueVersion, listHistories, listImages, readHistory, readImage } from './windows-backup.ts'
 
 /** Between two looks at a share that is in use: a few calls for the metadata of each bundle. */
 const LOOK_MILLISECONDS = 20_000
@@ -14,9 +15,31 @@ const RUNNING_MILLISECONDS = 120_000
 const MILLISECONDS_PER_SECOND = 1000
 const MILLISECONDS_PER_DAY = 86_400_000
 
+interface BackupReader {
+  list(fileSystem: FileSystem): Promise<string[]>
+  version(fileSystem: FileSystem, path: string): Promise<string>
+  read(fileSystem: FileSystem, path: string, now: number): Promise<BundleFacts>
+  /** Its files say when a backup was completed; otherwise it was when nobody writes any longer. */
+  readonly saysCompletion: boolean
+}
+
+const READERS: Readonly<Record<BackupKind, BackupReader>> = {
+  'Time Machine': { list: listBundles, version: versionOf, read: readBundle, saysCompletion: true },
+  'Windows image': {
+    ...{ list: listImages, version: catalogueVersion, read: readImage, saysCompletion: false },
+  },
+  'File History': {
+    ...{ list: listHistories, version: catalogueVersion, read: readHistory, saysCompletion: false },
+  },
+}
+
 export interface MonitoredShare {
   readonly name: string
+  /** Whose folder it is, below a `per_user` share. */
+  readonly user?: string
   readonly fileSystem: FileSystem
+  /** What is looked for. */
+  readonly kinds: readonly BackupKind[]
   /** Days without a completed backup after which a Mac is pointed out. */
   readonly staleAfterDays: number
 }
@@ -24,7 +47,9 @@ export interface MonitoredShare {
 /** What clients do with a share at this moment. */
 export interface ShareActivity {
   readonly inUse: boolean
-  /** Bundles, in lower case, of which a client that is there has bands open for writing. */
+  /** How often clients have come since the start. */
+  readonly uses: number
+  /** Bundles, and folders of computers, in lower case and with "/", in which a client that is there has files open for writing. */
   readonly writtenBundles: ReadonlySet<string>
 }
 
@@ -39,6 +64,7 @@ export interface MonitorOptions {
 }
 
 interface Bundle {
+  readonly kind: BackupKind
   version: string
   facts: BundleFacts
   /** When bands were last seen open. */
@@ -51,7 +77,10 @@ class Followed {
   /** The first look tells what was there before, and is no news. */
   looked = false
   wasInUse = false
+  uses = 0
   lastLook = 0
+  /** A look that is under way: with a pool that hangs it lasts, and the other shares are looked at all the same. */
+  looking: Promise<void> | undefined
 
   constructor(share: MonitoredShare) {
     this.share = share
@@ -62,7 +91,6 @@ export class BackupMonitor {
   readonly #options: MonitorOptions
   #followed: Followed[] = []
   #cancel: () => void = () => undefined
-  #looking: Promise<void> = Promise.resolve()
   #closed = false
 
   constructor(options: MonitorOptions) {
@@ -83,15 +111,22 @@ export class BackupMonitor {
         looked: before.looked,
         lastLook: before.lastLook,
         wasInUse: before.wasInUse,
+        uses: before.uses,
       })
     })
     this.#schedule(0)
   }
 
-  /** Looks where there may be news; a look that is under way is waited for first. */
-  look(): Promise<void> {
-    this.#looking = this.#looking.then(() => this.#lookAtAll())
-    return this.#looking
+  /** Looks where there may be news, but where a look is under way. */
+  async look(): Promise<void> {
+    await Promise.all(this.#followed.map((followed) => this.#lookUnlessLooking(followed)))
+  }
+
+  #lookUnlessLooking(followed: Followed): Promise<void> {
+    followed.looking ??= this.#lookIfDue(followed).finally(() => {
+      followed.looking = undefined
+    })
+    return followed.looking
   }
 
   statuses(): BackupStatus[] {
@@ -104,54 +139,78 @@ export class BackupMonitor {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancel()
-    await this.#looking
+    await Promise.all(this.#followed.map(({ looking }) => looking))
   }
 
   #schedule(milliseconds: number): void {
     this.#cancel()
     if (this.#closed || this.#followed.length === 0) return
     this.#cancel = this.#options.environment.after(milliseconds, () => {
-      void this.look().then(() => this.#schedule(LOOK_MILLISECONDS))
+      void this.look()
+      this.#schedule(LOOK_MILLISECONDS)
     })
   }
 
-  async #lookAtAll(): Promise<void> {
-    for (const followed of this.#followed) {
-      if (this.#closed) return
-      const now = this.#options.environment.now()
-      const activity = this.#options.activity(followed.share.name)
-      for (const [name, bundle] of followed.bundles) {
-        if (activity.writtenBundles.has(name.toLowerCase())) bundle.written = now
-      }
-      const isDue = activity.inUse || followed.wasInUse || now - followed.lastLook >= IDLE_LOOK_MILLISECONDS
-      if (followed.looked && !isDue) continue
-      followed.wasInUse = activity.inUse
-      followed.lastLook = now
-      try {
-        await this.#lookAt(followed, now)
-      } catch (error) {
-        const message = 'what its backups did cannot be read'
-        this.#options.log('warn', message, { share: followed.share.name, error })
-      }
+  async #lookIfDue(followed: Followed): Promise<void> {
+    if (this.#closed) return
+    const now = this.#options.environment.now()
+    const activity = this.#options.activity(followed.share.name)
+    for (const [name, bundle] of followed.bundles) {
+      if (activity.writtenBundles.has(name.toLowerCase())) bundle.written = now
+    }
+    const isVisited = activity.inUse || followed.wasInUse || activity.uses !== followed.uses
+    // A folder that nobody has backed up to is left alone: its disk may sleep.
+    const hasBackups = followed.bundles.size > 0 || followed.share.kinds.includes('Time Machine')
+    const isOld = hasBackups && now - followed.lastLook >= IDLE_LOOK_MILLISECONDS
+    const isDue = isVisited || isOld
+    if (followed.looked && !isDue) return
+    followed.wasInUse = activity.inUse
+    followed.uses = activity.uses
+    followed.lastLook = now
+    try {
+      await this.#lookAt(followed, activity, now)
+    } catch (error) {
+      const message = 'what its backups did cannot be read'
+      this.#options.log('warn', message, { share: followed.share.name, error })
     }
   }
 
-  async #lookAt(followed: Followed, now: number): Promise<void> {
-    const { share, bundles } = followed
-    const names = await listBundles(share.fileSystem)
-    for (const name of bundles.keys()) if (!names.includes(name)) bundles.delete(name)
-    for (const name of names) {
-      const before = bundles.get(name)
-      const version = await versionOf(share.fileSystem, name)
-      if (before?.version === version) continue
-      const facts = withKnownHistory(await readBundle(share.fileSystem, name, now), before?.facts)
-      bundles.set(name, { version, facts, written: before?.written })
-      if (followed.looked) this.#tell(share.name, name, before?.facts, facts)
+  async #lookAt(followed: Followed, activity: ShareActivity, now: number): Promise<void> {
+    const { fileSystem, kinds } = followed.share
+    const there = new Set<string>()
+    for (const kind of kinds) {
+      for (const name of await READERS[kind].list(fileSystem)) {
+        there.add(name)
+        await this.#lookInto(followed, kind, name, activity, now)
+      }
     }
+    for (const name of followed.bundles.keys()) if (!there.has(name)) followed.bundles.delete(name)
     followed.looked = true
   }
 
-  #tell(share: string, bundle: string, before: BundleFacts | undefined, facts: BundleFacts): void {
+  async #lookInto(
+    { share, bundles, looked }: Followed,
+    kind: BackupKind,
+    name: string,
+    { writtenBundles }: ShareActivity,
+    now: number,
+  ): Promise<void> {
+    const reader = READERS[kind]
+    const before = bundles.get(name)
+    if (!reader.saysCompletion && writtenBundles.has(name.toLowerCase())) return
+    const version = await reader.version(share.fileSystem, name)
+    if (before?.version === version) return
+    const facts = withKnownHistory(await reader.read(share.fileSystem, name, now), before?.facts)
+    bundles.set(name, { kind, version, facts, written: before?.written })
+    if (looked) this.#tell(share, name, before?.facts, facts)
+  }
+
+  #tell(
+    { name: share, user }: MonitoredShare,
+    bundle: string,
+    before: BundleFacts | undefined,
+    facts: BundleFacts,
+  ): void {
     const { mac, completed, bytesCopied } = facts
     if (facts.verificationFailed && before?.verificationFailed !== true) {
       this.#options.log('warn', 'a Mac found its backup damaged', { share, mac })
@@ -159,7 +218,8 @@ export class BackupMonitor {
     if (completed === undefined || completed <= (before?.completed ?? 0)) return
     const details = { share, mac, completed: new Date(completed).toISOString(), bytesCopied }
     this.#options.log('info', 'backup completed', details)
-    this.#options.events.emit('backup completed', { share, mac, bundle, completed, bytesCopied })
+    const whose = user === undefined ? {} : { user }
+    this.#options.events.emit('backup completed', { share, ...whose, mac, bundle, completed, bytesCopied })
   }
 }
 
@@ -170,10 +230,11 @@ function withKnownHistory(facts: BundleFacts, before: BundleFacts | undefined): 
 }
 
 function statusOf(share: MonitoredShare, name: string, bundle: Bundle, now: number): BackupStatus {
-  const { facts, written } = bundle
+  const { kind, facts, written } = bundle
   const age = now - (facts.completed ?? facts.created)
   return {
     share: share.name,
+    kind,
     mac: facts.mac,
     bundle: name,
     model: facts.model,

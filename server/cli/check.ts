@@ -26,7 +26,7 @@ import { missingRights } from '../probe/zfs-rights.ts'
 import { notBuilt, servedShares } from '../serve/not-built.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
-import { whyMisplaced } from '../zfs/volume-targets.ts'
+import { whyUnusable } from '../zfs/volume-targets.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, print } from './context.ts'
 import { readConfiguration } from './read-configuration.ts'
@@ -69,13 +69,13 @@ export async function examine(
   isRoot: boolean,
   zfs = createCommandRunner(),
 ): Promise<CheckFinding[]> {
-  const { configuration, unserved } = await prepareDatasets(written, zfs, 'none')
+  const { configuration, failures } = await prepareDatasets(written, zfs, 'none')
   const findings: CheckFinding[] = notBuilt(configuration).map(({ missing, message }) => ({
     severity: missing ? 'warning' : 'note',
     message,
   }))
   findings.push(
-    ...unserved.map(({ share, message }): CheckFinding => ({ severity: 'warning', share, message })),
+    ...failures.map(({ share, message }): CheckFinding => ({ severity: 'warning', share, message })),
   )
   const read = readAccounts(configuration.server.stateDir)
   if (!read.ok) findings.push({ severity: 'error', message: read.message })
@@ -101,9 +101,9 @@ export async function examine(
       findings.push({ severity, message: `target "${target.name}": ${message}` })
     }
     for (const lun of target.lun) {
-      const misplaced = await whyMisplaced(lun, zfs).catch((error: Error) => error.message)
+      const reason = await whyUnusable(lun, zfs).catch((error: Error) => error.message)
       const faults: readonly LunFault[] =
-        misplaced === undefined ? await probeLun(lun) : [{ severity: 'warning', message: misplaced }]
+        reason === undefined ? await probeLun(lun) : [{ severity: 'warning', message: reason }]
       for (const { severity, message } of faults) {
         findings.push({ severity, message: `target "${target.name}", LUN ${lun.id}: ${message}` })
       }

@@ -13,6 +13,8 @@ import { datasetOf, findVolume } from './snapshot.ts'
 export interface CloneOptions extends CommonOptions {
   readonly as: string
   readonly lun?: number
+  /** Of a `per_user` share: whose dataset. */
+  readonly user?: string
   readonly json?: boolean
 }
 
@@ -55,10 +57,10 @@ function placeOf({ source }: Configuration, subject: string, { lun }: CloneOptio
 function findSource(
   configuration: Configuration,
   subject: string,
-  { as, lun: id }: CloneOptions,
+  { as, lun: id, user }: CloneOptions,
 ): Outcome<Source> {
   if (id === undefined) {
-    const dataset = datasetOf(configuration, subject)
+    const dataset = datasetOf(configuration, subject, user === undefined ? {} : { user })
     if (!dataset.ok) return dataset
     const taken = configuration.shares.some(({ name }) => name.toLowerCase() === as.toLowerCase())
     return taken ? failed(`there is a share "${as}" already`) : done({ kind: 'share', source: dataset.value })

@@ -1,6 +1,7 @@
 /** What the commands share: streams, the user they run as, exit codes. */
 
 import type { Readable, Writable } from 'node:stream'
+import { progressLine, type Reading } from '../progress.ts'
 import type { StartServer } from '../serve/running-server.ts'
 
 export const ExitCode = {
@@ -35,4 +36,21 @@ export function print(context: CommandContext, line: string): void {
 export function fail(context: CommandContext, message: string, code: ExitCode = ExitCode.failed): ExitCode {
   context.stderr.write(`poolhouse: ${message}\n`)
   return code
+}
+
+/** Progress is one line that is written over, on a terminal alone. */
+export interface ShownProgress {
+  /** What takes the line away; '' where there is none. */
+  readonly clear: string
+  show(reading: Reading): void
+}
+
+export function progressOn({ stdout }: CommandContext): ShownProgress {
+  const clear = stdout.isTTY === true ? '\r\u001b[K' : ''
+  return {
+    clear,
+    show(reading) {
+      if (clear !== '') stdout.write(`${clear}${progressLine(reading)}`)
+    },
+  }
 }

@@ -213,47 +213,48 @@ function addSnapshotCommands(program: Command, context: CommandContext, finish: 
     .description('manage the snapshots of a share that is a dataset, or of a LUN that is a zvol')
   const command = (usage: string, description: string) =>
     snapshot.command(usage).description(description).addOption(configOption())
-  const ofLun = ['--lun <id>', 'of a LUN on a zvol; <share> is its target', lunId] as const
-  command('list <share>', 'list them, the oldest first')
-    .option(...ofLun)
+  const subject = (usage: string, description: string) =>
+    command(usage, description)
+      .addOption(userOption())
+      .option('--lun <id>', 'of a LUN on a zvol; <share> is its target', lunId)
+  subject('list <share>', 'list them, the oldest first')
     .option('--json', 'as JSON')
     .action((share: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ showSnapshots }) => showSnapshots(context, share, options))),
     )
-  command('create <share> [about]', 'take one now; its name ends with the given word')
-    .option(...ofLun)
-    .action((share: string, about: string | undefined, options: SnapshotOptions) =>
+  subject('create <share> [about]', 'take one now; its name ends with the given word').action(
+    (share: string, about: string | undefined, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ makeSnapshot }) => makeSnapshot(context, share, about, options))),
-    )
-  command('hold <share> <name>', 'keep one until it is released')
-    .option(...ofLun)
-    .action((share: string, name: string, options: SnapshotOptions) =>
+  )
+  subject('hold <share> <name>', 'keep one until it is released').action(
+    (share: string, name: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ holdOne }) => holdOne(context, share, name, options))),
-    )
-  command('release <share> <name>', 'end a hold')
-    .option(...ofLun)
-    .action((share: string, name: string, options: SnapshotOptions) =>
+  )
+  subject('release <share> <name>', 'end a hold').action(
+    (share: string, name: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ releaseOne }) => releaseOne(context, share, name, options))),
-    )
-  command('diff <share> <name>', 'show what has changed since')
+  )
+  subject('diff <share> <name>', 'show what has changed since')
     .option('--json', 'as JSON')
     .action((share: string, name: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ showChanges }) => showChanges(context, share, name, options))),
     )
-  command('thin <share>', 'destroy those that [snapshots] does not keep')
-    .option(...ofLun)
+  subject('thin <share>', 'destroy those that [snapshots] does not keep')
     .option('--dry-run', 'only say which')
     .option('--json', 'as JSON')
     .action((share: string, options: SnapshotOptions) =>
       finish(commands.snapshot().then(({ thinSnapshots }) => thinSnapshots(context, share, options))),
     )
-  command('clone <share> <name>', 'make a read-only copy that takes no room, to be served beside it')
+  subject('clone <share> <name>', 'make a read-only copy that takes no room, to be served beside it')
     .requiredOption('--as <name>', 'name of the share for it, and of its dataset')
-    .option(...ofLun)
     .option('--json', 'as JSON')
     .action((share: string, name: string, options: CloneOptions) =>
       finish(commands.clone().then(({ cloneOne }) => cloneOne(context, share, name, options))),
     )
+}
+
+function userOption(): Option {
+  return new Option('--user <name>', 'of the dataset of an account, where the share has per_user')
 }
 
 function lunId(text: string): number {
@@ -266,6 +267,7 @@ function addRestore(program: Command, context: CommandContext, finish: Finish): 
     .command('restore <share>')
     .description('bring back what a share held at a snapshot')
     .addOption(configOption())
+    .addOption(userOption())
     .requiredOption('--snapshot <name>', 'its name, its time as "snapshot list" shows it, or "latest"')
     .option('--to <path>', 'copy it into a new or empty folder')
     .option('--path <path>', 'with --to: only this folder, bundle or file of the share')

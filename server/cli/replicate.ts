@@ -6,18 +6,19 @@ import { PLACE_FORMS, PLAIN_DATASET, parsePlace } from '../config/places.ts'
 import { formatSize } from '../config/sizes.ts'
 import type { Configuration } from '../config/types.ts'
 import { done, failed, type Outcome } from '../outcome.ts'
+import { formatDuration } from '../progress.ts'
 import { type Replication, type ReplicationEvent, replicate, type StreamPlan } from '../zfs/replicate.ts'
-import { formatDuration, progressLine } from '../zfs/replication-progress.ts'
 import { createSide, type SshOptions } from '../zfs/replication-side.ts'
 import {
   configuredReplications,
   localSide,
   replicationOf,
   replicationStatus,
+  withChildren,
 } from '../zfs/share-replication.ts'
 import { takeSnapshot } from '../zfs/share-snapshots.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print } from './context.ts'
+import { ExitCode, fail, print, progressOn } from './context.ts'
 import { readConfiguration } from './read-configuration.ts'
 
 export interface ReplicateOptions extends CommonOptions {
@@ -45,14 +46,14 @@ export async function replicateAll(context: CommandContext, options: ReplicateOp
   if (!configuration) return ExitCode.usage
   const configured = configuredReplications(configuration)
   if (configured.length === 0) return fail(context, 'nothing is configured; write a [[replicate]] table')
-  return carryOut(context, configured.map(replicationOf), options)
+  return carryOut(context, (await withChildren(configured)).map(replicationOf), options)
 }
 
 /** @param name a share, or a dataset of this machine */
 export async function push(context: CommandContext, name: string, options: PushOptions): Promise<ExitCode> {
   const configuration = await readConfiguration(context, options)
   if (!configuration) return ExitCode.usage
-  const works = worksOf(configuration, name, options)
+  const works = await worksOf(configuration, name, options)
   if (!works.ok) return fail(context, works.message)
   const [first] = works.value
   if (options.snapshot && !options.dryRun && first !== undefined) {
@@ -67,19 +68,23 @@ export async function push(context: CommandContext, name: string, options: PushO
   return carryOut(context, works.value, options)
 }
 
-function worksOf(configuration: Configuration, name: string, options: PushOptions): Outcome<readonly Work[]> {
+async function worksOf(
+  configuration: Configuration,
+  name: string,
+  options: PushOptions,
+): Promise<Outcome<readonly Work[]>> {
   const share = configuration.shares.find((each) => each.name.toLowerCase() === name.toLowerCase())
   const dataset = share?.dataset ?? name
   const configured = configuredReplications(configuration).filter((each) => each.dataset === dataset)
   const { to } = options
   if (to === undefined) {
-    if (configured.length > 0) return done(configured.map(replicationOf))
+    if (configured.length > 0) return done((await withChildren(configured)).map(replicationOf))
     return failed(
       `no [[replicate]] is of "${name}"; write one, or say where to: --to user@host:tank/backups/box`,
     )
   }
   const known = configured.find(({ table }) => table.to.text === to)
-  if (known !== undefined) return done([replicationOf(known)])
+  if (known !== undefined) return done((await withChildren([known])).map(replicationOf))
   const place = parsePlace(to)
   if (place === undefined) return failed(`--to ${JSON.stringify(to)} is not allowed; ${PLACE_FORMS}`)
   if (!PLAIN_DATASET.test(dataset))
@@ -163,13 +168,11 @@ function jsonTeller(context: CommandContext, about: About): Tell {
   return (event) => print(context, JSON.stringify({ ...about, ...event }))
 }
 
-/** Progress is one line that is written over, on a terminal alone. */
 function lineTeller(context: CommandContext, { from, to }: About, isDry: boolean): Tell {
-  const isTerminal = context.stdout.isTTY === true
-  const clear = isTerminal ? '\r\u001b[K' : ''
+  const { clear, show } = progressOn(context)
   return (event) => {
     if (event.event === 'progress') {
-      if (isTerminal) context.stdout.write(`${clear}${progressLine(event)}`)
+      show(event)
     } else if (event.event === 'plan') {
       const size = event.bytes === undefined ? '' : `, about ${formatSize(event.bytes)}`
       print(context, `${isDry ? 'would send' : 'sending'} ${from} to ${to}: ${describe(event.plan)}${size}`)
@@ -197,7 +200,7 @@ export async function listReplications(
   if (!configuration) return ExitCode.usage
   let code: ExitCode = ExitCode.done
   const rows = []
-  for (const one of configuredReplications(configuration)) {
+  for (const one of await withChildren(configuredReplications(configuration))) {
     try {
       rows.push(await replicationStatus(one))
     } catch (error) {

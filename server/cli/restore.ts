@@ -7,6 +7,7 @@ import { formatSize } from '../config/sizes.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import { done, failed, type Outcome } from '../outcome.ts'
 import { listSnapshotFolders, snapshotFolderOf } from '../previous/previous-versions.ts'
+import { ProgressMeter } from '../progress.ts'
 import { type CopyPlan, type CopyRunner, planCopy, runCopy, runCoreutils } from '../restore/copy.ts'
 import { findSnapshot } from '../restore/find-snapshot.ts'
 import {
@@ -21,12 +22,14 @@ import { type ControlledServer, findServer } from '../restore/served-share.ts'
 import { prepareDatasets } from '../zfs/dataset-shares.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
-import { ExitCode, fail, print } from './context.ts'
+import { ExitCode, fail, print, progressOn } from './context.ts'
 import { ask } from './prompt.ts'
 import { readConfiguration } from './read-configuration.ts'
 import { findShare } from './snapshot.ts'
 
 export interface RestoreOptions extends CommonOptions {
+  /** Of a `per_user` share: whose dataset. */
+  readonly user?: string
   readonly snapshot: string
   readonly to?: string
   /** From the share's root. */
@@ -80,7 +83,7 @@ export async function restore(
   if (misuse !== undefined) return fail(context, misuse, ExitCode.usage)
   const configuration = await readConfiguration(context, options)
   if (!configuration) return ExitCode.usage
-  const share = findShare(configuration, name)
+  const share = findShare(configuration, name, options.user)
   if (!share.ok) return fail(context, share.message)
   const job = { context, options, tools, configuration, share: share.value }
   try {
@@ -110,7 +113,15 @@ async function restoreTo(job: Job, to: string): Promise<ExitCode> {
   const { source, bytes } = plan.value
   const shown = { kind: 'copy', source, target, bytes, available: plan.value.available }
   if (!decision.value) return conclude(job, { plan: shown, done: false }, undefined)
-  const copied = await runCopy(plan.value, tools.copy)
+  const { clear, show } = progressOn(context)
+  const meter = new ProgressMeter(bytes, tools.now())
+  let before = 0
+  const copied = await runCopy(plan.value, tools.copy, (written) => {
+    const reading = meter.add(Math.max(0, written - before), tools.now())
+    before = Math.max(before, written)
+    if (reading !== undefined && options.json !== true) show(reading)
+  })
+  if (before > 0) context.stdout.write(clear)
   if (!copied.ok) return fail(context, copied.message)
   return conclude(job, { plan: shown, done: true }, `restored to ${target}`)
 }
@@ -130,10 +141,9 @@ async function findRoot({ tools, configuration, share, options }: Job): Promise<
   }
   const only = { ...configuration, shares: [share] }
   const prepared = await prepareDatasets(only, tools.run, 'none')
-  const [unserved] = prepared.unserved
+  const [failure] = prepared.failures
   const [mounted] = prepared.configuration.shares
-  if (unserved !== undefined || mounted === undefined)
-    return failed(unserved?.message ?? `no share "${name}"`)
+  if (failure !== undefined || mounted === undefined) return failed(failure?.message ?? `no share "${name}"`)
   const snapshots = await (dataset === undefined
     ? listSnapshotFolders(mounted)
     : listSnapshotMoments(tools.run, dataset))

@@ -16,9 +16,9 @@ import {
   prepareNames,
   readyDatasets,
   reload,
-  sharedDatasets,
   shutDown,
   startStatus,
+  wantedMounts,
   warnNotBuilt,
 } from '../serve/lifecycle.ts'
 import type { RunningServer } from '../serve/running-server.ts'
@@ -58,7 +58,7 @@ export async function serve(context: CommandContext, options: ServeOptions): Pro
   const service = await start(context, configuration)
   if (typeof service === 'string') return fail(context, service)
   const mounts = new MountWatch({
-    wanted: () => sharedDatasets(service),
+    wanted: () => wantedMounts(service),
     changed: () => followMounts(service),
     failed: (error) => service.log.error({ err: error }, 'bug: mounts could not be followed'),
   })

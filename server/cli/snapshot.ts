@@ -2,6 +2,8 @@
 
 import Table from 'cli-table3'
 import type { CommandRunner } from '../../storage/zfs/command.ts'
+import { poolOf } from '../../storage/zfs/mounts.ts'
+import { freeSpace } from '../../storage/zfs/pool-space.ts'
 import {
   diffSnapshot,
   holdSnapshot,
@@ -15,6 +17,7 @@ import type { Configuration, ShareConfiguration, TargetConfiguration } from '../
 import { done, failed, type Outcome } from '../outcome.ts'
 import { createCommandRunner } from '../zfs/run-command.ts'
 import { policyOf, takeSnapshot, thinDataset } from '../zfs/share-snapshots.ts'
+import { userDataset } from '../zfs/user-datasets.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, fail, print } from './context.ts'
 import { readConfiguration } from './read-configuration.ts'
@@ -25,6 +28,8 @@ const HOLD_TAG = 'poolhouse'
 export interface SnapshotOptions extends CommonOptions {
   /** Of a LUN: the subject is its target. */
   readonly lun?: number
+  /** Of a `per_user` share: whose dataset. */
+  readonly user?: string
   readonly json?: boolean
   readonly dryRun?: boolean
 }
@@ -70,7 +75,11 @@ export function holdOne(
   return withDataset(context, share, options, async ({ run, dataset }) => {
     await holdSnapshot(run, `${dataset}@${name}`, HOLD_TAG)
     const lun = options.lun === undefined ? '' : ` --lun ${options.lun}`
-    print(context, `${dataset}@${name} is kept until: poolhouse snapshot release ${share} ${name}${lun}`)
+    const user = options.user === undefined ? '' : ` --user ${options.user}`
+    print(
+      context,
+      `${dataset}@${name} is kept until: poolhouse snapshot release ${share} ${name}${lun}${user}`,
+    )
   })
 }
 
@@ -108,15 +117,19 @@ export function thinSnapshots(
   options: SnapshotOptions,
 ): Promise<ExitCode> {
   return withDataset(context, share, options, async ({ run, dataset, configuration }) => {
-    const policy = policyOf(configuration.snapshots)
+    const { snapshots } = configuration
     const gone = options.dryRun
-      ? thin(await listSnapshots(run, dataset), policy, Date.now())
-      : await thinDataset(run, dataset, policy, Date.now())
+      ? thin(await listSnapshots(run, dataset), policyOf(snapshots), Date.now())
+      : await thinDataset(run, dataset, snapshots, Date.now())
     if (options.json) return print(context, json(dataset, gone))
     for (const { name } of gone) {
       print(context, `${options.dryRun ? 'would destroy' : 'destroyed'} ${dataset}@${name}`)
     }
     if (gone.length === 0) print(context, 'nothing to thin')
+    const { keepFree } = snapshots
+    if (options.dryRun && keepFree !== undefined && (await freeSpace(run, poolOf(dataset))) < keepFree) {
+      print(context, `and then the oldest, until the pool has ${formatSize(keepFree)} free`)
+    }
   })
 }
 
@@ -128,7 +141,7 @@ async function withDataset(
 ): Promise<ExitCode> {
   const configuration = await readConfiguration(context, options)
   if (!configuration) return ExitCode.usage
-  const dataset = datasetOf(configuration, share, options.lun)
+  const dataset = datasetOf(configuration, share, options)
   if (!dataset.ok) return fail(context, dataset.message)
   try {
     await work({ run: createCommandRunner(), configuration, dataset: dataset.value })
@@ -138,20 +151,36 @@ async function withDataset(
   }
 }
 
-export function findShare(configuration: Configuration, name: string): Outcome<ShareConfiguration> {
+/** @param user whose dataset is meant, below that of a `per_user` share: the result is a share of just that */
+export function findShare(
+  configuration: Configuration,
+  name: string,
+  user?: string,
+): Outcome<ShareConfiguration> {
   const share = configuration.shares.find((each) => each.name.toLowerCase() === name.toLowerCase())
-  if (share !== undefined) return done(share)
+  if (share !== undefined && user === undefined) return done(share)
+  if (share !== undefined && user !== undefined) {
+    const { dataset, perUser } = share
+    return perUser && dataset !== undefined
+      ? done({ ...share, dataset: userDataset(dataset, user), perUser: false })
+      : failed(`share "${share.name}" has no datasets of users; only one with "dataset" and "per_user" has`)
+  }
   const names = configuration.shares.map((each) => each.name).join(', ')
   return failed(`there is no share "${name}"; there are: ${names}`)
 }
 
-/** @param lun of the target `name`; absent: `name` is a share */
-export function datasetOf(configuration: Configuration, name: string, lun?: number): Outcome<string> {
+/** @param of a LUN of the target `name`, or of a user of the share `name` */
+export function datasetOf(
+  configuration: Configuration,
+  name: string,
+  of: Pick<SnapshotOptions, 'lun' | 'user'> = {},
+): Outcome<string> {
+  const { lun, user } = of
   if (lun !== undefined) {
     const found = findVolume(configuration, name, lun)
     return found.ok ? done(found.value.zvol) : found
   }
-  const share = findShare(configuration, name)
+  const share = findShare(configuration, name, user)
   if (!share.ok) return share
   if (share.value.dataset !== undefined) return done(share.value.dataset)
   return failed(`share "${share.value.name}" is a folder; only a share with "dataset" has snapshots`)

@@ -5,7 +5,7 @@ import { formatSize } from '../config/sizes.ts'
 import type { Outcome } from '../outcome.ts'
 import { BACKUP_COLUMNS, backupRow } from '../status/backup-lines.ts'
 import { closeFile, closeSession, fetchReport } from '../status/client.ts'
-import type { StatusReport } from '../status/report.ts'
+import { type StatusReport, suspendedPools } from '../status/report.ts'
 import { SHARE_COLUMNS, shareRow } from '../status/share-lines.ts'
 import type { CommandContext, CommonOptions } from './context.ts'
 import { ExitCode, fail, print } from './context.ts'
@@ -54,6 +54,7 @@ function describe(report: StatusReport): string {
     ...server.listeners.map(({ protocol, address }) => `listening ${protocol} ${address}`),
     `read ${size(totals.bytesRead)}, written ${size(totals.bytesWritten)}, ${totals.requests} requests, ` +
       `${totals.failedLogins} failed logins`,
+    ...suspendedPools(report).map((pool) => `the pool ${pool} is SUSPENDED: zpool status ${pool}`),
     table('Shares', SHARE_COLUMNS, report.shares.map(shareRow)),
     ...(report.backups.length === 0 ? [] : [table('Backups', BACKUP_COLUMNS, report.backups.map(backupRow))]),
     table(

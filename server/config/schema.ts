@@ -151,7 +151,14 @@ const retention = () => ({
 })
 
 /** Which of our snapshots are kept, of each dataset. */
-export const snapshotsSchema = z.strictObject(retention(), tableError('snapshots'))
+export const snapshotsSchema = z.strictObject(
+  {
+    ...retention(),
+    /** Bytes of the pool that are to stay free: for these the oldest go, but for the newest of each dataset. */
+    keep_free: size().optional(),
+  },
+  tableError('snapshots'),
+)
 
 /** Where a share's dataset, or another, is replicated to. */
 export const replicateSchema = z.strictObject(
@@ -258,6 +265,8 @@ const lunSchema = z.strictObject(
     /** Bytes; a missing file at `path`, or a missing zvol, is made this long, and a shorter one grown. */
     size: size().optional(),
     read_only: flag().default(false),
+    /** Of what is on ZFS: a snapshot so often, in hours; 0: never. */
+    snapshot_every: count(0, SNAPSHOT_HOURS_MAXIMUM).default(0),
     /** Bytes: 512 or 4096. */
     block_size: count(512, 4096).default(512),
     /** Bytes in which the disk writes best, shown to initiators; default: 4096. */

@@ -25,7 +25,8 @@ type FormattedShare = Pick<
 >
 
 export interface PreviousVersionsOptions {
-  readonly workers: WorkerPool
+  /** Threads for what is in a folder. */
+  readonly workersFor: (folder: string) => Promise<WorkerPool>
   readonly clock: ListClock
   readonly run: CommandRunner
   readonly log: Logger
@@ -79,8 +80,10 @@ export class ServedPreviousVersions {
     const known = new Map<number, { readonly name: string; readonly version: PreviousFileSystem }>()
     const make = (name: string, created: number): PreviousFileSystem => {
       const below = join(folder, name, user ?? '.')
-      const open = () =>
-        createPosixFileSystem({ ...formatsOf(share), root, below, workers: this.#options.workers })
+      const open = async () => {
+        const workers = await this.#options.workersFor(root)
+        return await createPosixFileSystem({ ...formatsOf(share), root, below, workers })
+      }
       return new PreviousFileSystem({ live, created, trees: this.#trees, open })
     }
     return {
@@ -119,7 +122,10 @@ export class ServedPreviousVersions {
       const read = () => listSnapshotMoments(run, dataset)
       return { root: join(path, ZFS_SNAPSHOTS), folder: '', list: new SnapshotList(read, clock, log) }
     }
-    const read = () => listSnapshotFolders(share)
+    const read = async () => {
+      const { lane } = await this.#options.workersFor(snapshotFolderOf(share))
+      return await lane.run(() => listSnapshotFolders(share))
+    }
     const list = new SnapshotList(read, clock, log)
     return isAbsolute(snapshotFolder)
       ? { root: snapshotFolder, folder: '', list }

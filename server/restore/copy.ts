@@ -1,14 +1,18 @@
 /** A snapshot's content, or a part of it, copied to a new place by cp(1) of coreutils: holes, attributes, owners, times, hard links stay. */
 
 import { execFile } from 'node:child_process'
-import { lstat, mkdir, readdir, realpath, stat, statfs } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readFile, realpath, stat, statfs } from 'node:fs/promises'
 import { dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import type { CommandResult } from '../../storage/zfs/command.ts'
 import { formatSize } from '../config/sizes.ts'
 import { done, failed, type Outcome } from '../outcome.ts'
 
-/** Runs a program of coreutils to its end, however long that takes. Rejects when it cannot be started. */
-export type CopyRunner = (program: 'cp' | 'du', args: readonly string[]) => Promise<CommandResult>
+/** Runs a program of coreutils to its end, however long that takes, and tells every second how much it has written. Rejects when it cannot be started. */
+export type CopyRunner = (
+  program: 'cp' | 'du',
+  args: readonly string[],
+  written?: (bytes: number) => void,
+) => Promise<CommandResult>
 
 export interface CopyPlan {
   /** Folder or file in the snapshot; absolute, without links. */
@@ -35,6 +39,7 @@ const PRESERVED = '--preserve=mode,ownership,timestamps,links,xattr'
 /** Paths of cp's errors that are shown. */
 const MOST_ERRORS = 10
 const LONGEST_OUTPUT_BYTES = 16 << 20
+const LOOK_MILLISECONDS = 1000
 
 /** Looks at both places; changes nothing. */
 export async function planCopy(request: CopyRequest, run: CopyRunner): Promise<Outcome<CopyPlan>> {
@@ -60,11 +65,15 @@ export async function planCopy(request: CopyRequest, run: CopyRunner): Promise<O
 }
 
 /** Copies. What was copied stays when it fails; the message says what is missing. */
-export async function runCopy(plan: CopyPlan, run: CopyRunner): Promise<Outcome<undefined>> {
+export async function runCopy(
+  plan: CopyPlan,
+  run: CopyRunner,
+  written?: (bytes: number) => void,
+): Promise<Outcome<undefined>> {
   const { source, isFolder, target } = plan
   await mkdir(isFolder ? target : dirname(target), { recursive: true })
   const options = ['-a', PRESERVED, '--sparse=always', '--reflink=auto']
-  const { code, stderr } = await run('cp', [...options, '-T', '--', source, target])
+  const { code, stderr } = await run('cp', [...options, '-T', '--', source, target], written)
   if (code === 0) return done(undefined)
   return failed(`not all was copied to ${target}; what is there may be incomplete:\n${firstLines(stderr)}`)
 }
@@ -121,13 +130,27 @@ function firstLines(text: string): string {
 }
 
 /** The programs of this machine. */
-export const runCoreutils: CopyRunner = (program, args) =>
+export const runCoreutils: CopyRunner = (program, args, written) =>
   new Promise((done, fail) => {
     const env = { ...process.env, LC_ALL: 'C' }
-    execFile(program, [...args], { maxBuffer: LONGEST_OUTPUT_BYTES, env }, (error, stdout, stderr) => {
-      if (error === null) done({ code: 0, stdout, stderr })
-      else if (typeof error.code === 'number') done({ code: error.code, stdout, stderr })
-      else if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') done({ code: 1, stdout, stderr })
-      else fail(new Error(`${program} cannot be run: ${error.message}`))
-    })
+    const child = execFile(
+      program,
+      [...args],
+      { maxBuffer: LONGEST_OUTPUT_BYTES, env },
+      (error, stdout, stderr) => {
+        clearInterval(looks)
+        if (error === null) done({ code: 0, stdout, stderr })
+        else if (typeof error.code === 'number') done({ code: error.code, stdout, stderr })
+        else if (error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') done({ code: 1, stdout, stderr })
+        else fail(new Error(`${program} cannot be run: ${error.message}`))
+      },
+    )
+    const look = async (): Promise<void> => written?.(await writtenBy(child.pid))
+    const looks = setInterval(() => void look(), LOOK_MILLISECONDS).unref()
   })
+
+/** proc_pid_io(5): what a process has handed to write(2) and copy_file_range(2); 0 when nobody can tell. */
+async function writtenBy(pid: number | undefined): Promise<number> {
+  const counts = await readFile(`/proc/${pid}/io`, 'utf8').catch(() => '')
+  return Number(/^wchar: (\d+)$/m.exec(counts)?.[1] ?? 0)
+}

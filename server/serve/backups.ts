@@ -6,8 +6,9 @@ import { BackupMonitor, type MonitoredShare, type ShareActivity } from '../backu
 import type { Events } from '../events.ts'
 
 const WRITING = FileAccess.WRITE_DATA | FileAccess.APPEND_DATA
-/** `<bundle>\bands\<band>`; newer images have `mapped` beside that. */
-const BAND = /^([^\\]+)\\(?:bands|mapped)\\/i
+/** `<bundle>\bands\<band>`; newer images have `mapped` beside that. Of Windows' backups the computer's folder. */
+const WRITTEN =
+  /^([^\\]+)\\(?:bands|mapped)\\|^(WindowsImageBackup\\[^\\]+)\\|^(FileHistory\\[^\\]+\\[^\\]+)\\/i
 
 /** Follows the backups in these shares. */
 export function followBackups(
@@ -30,10 +31,12 @@ function activityOf(server: Server, share: string): ShareActivity {
   const writtenBundles = new Set<string>()
   for (const open of server.globalOpenTable.values()) {
     if (open.share.name !== share || open.session === undefined || !open.grantsAny(WRITING)) continue
-    const [, bundle] = BAND.exec(open.pathName) ?? []
-    if (bundle !== undefined) writtenBundles.add(bundle.toLowerCase())
+    const [, ...places] = WRITTEN.exec(open.pathName) ?? []
+    const place = places.find((each) => each !== undefined)
+    if (place !== undefined) writtenBundles.add(place.toLowerCase().replaceAll('\\', '/'))
   }
-  return { inUse: writtenBundles.size > 0 || isConnected(server, share), writtenBundles }
+  const inUse = writtenBundles.size > 0 || isConnected(server, share)
+  return { inUse, uses: server.shareUses.get(share) ?? 0, writtenBundles }
 }
 
 function isConnected(server: Server, share: string): boolean {

@@ -8,7 +8,7 @@ import type { Environment } from '../../protocols/transport/engine.ts'
 import { createEnvironment } from '../../protocols/transport/environment.ts'
 import { DIRECT_TCP } from '../../protocols/transport/framer.ts'
 import { type Listener, listen } from '../../protocols/transport/listener.ts'
-import { createWorkerPool } from '../../storage/posix/worker-pool.ts'
+import type { CommandRunner } from '../../storage/zfs/command.ts'
 import type { BackupMonitor } from '../backups/monitor.ts'
 import { Events } from '../events.ts'
 import { ServedPreviousVersions } from '../previous/previous-versions.ts'
@@ -18,6 +18,7 @@ import { createCommandRunner } from '../zfs/run-command.ts'
 import { followBackups } from './backups.ts'
 import { type ServerDiscovery, startServerDiscovery } from './discovery.ts'
 import { type IscsiService, startIscsi } from './iscsi-server.ts'
+import { PoolThreads } from './pool-threads.ts'
 import type { RunningServer, StartOptions, StartServer } from './running-server.ts'
 import { ServedVolumes } from './served-volumes.ts'
 import { serverGuid } from './server-guid.ts'
@@ -35,35 +36,47 @@ import { smbStatus, smbUsage } from './smb-status.ts'
 export const startServer: StartServer = async (options) => {
   const environment = createEnvironment()
   const { log } = options
-  const workers = createWorkerPool()
+  const events = new Events((error) => log.error({ err: error }, 'bug: a listener failed'))
+  const threads = new PoolThreads({ log })
+  const workersFor = (folder: string) => threads.workersFor(folder)
   const storage = new ShareStorage({
-    workers,
+    workersFor,
     clock: environment,
     stateDirectory: options.configuration.server.stateDir,
     log,
   })
   const run = createCommandRunner()
-  const previous = new ServedPreviousVersions({ workers, clock: environment, run, log })
+  const previous = new ServedPreviousVersions({ workersFor, clock: environment, run, log })
   try {
-    return await start(options, environment, storage, previous)
+    return await start(options, environment, { run, events, threads, storage, previous })
   } catch (error) {
     await storage.close()
+    await threads.close()
     throw error
   }
+}
+
+interface Foundation {
+  readonly run: CommandRunner
+  readonly events: Events
+  readonly threads: PoolThreads
+  readonly storage: ShareStorage
+  readonly previous: ServedPreviousVersions
 }
 
 async function start(
   options: StartOptions,
   environment: Environment,
-  storage: ShareStorage,
-  previous: ServedPreviousVersions,
+  foundation: Foundation,
 ): Promise<RunningServer> {
   const { configuration, log } = options
+  const { run, events, threads, storage, previous } = foundation
   const pool = new BufferPool()
   const guid = await serverGuid(configuration.server.stateDir)
   const logTo: Log = (level, message, details) => logAs(log, level, message, details)
   const durables = await openDurableHandles(configuration.server.stateDir, logTo)
-  const volumes = new ServedVolumes(options, storage, previous)
+  const laneFor = (path: string) => threads.laneFor(path)
+  const volumes = new ServedVolumes(options, storage, previous, { run, laneFor })
   const shares = await volumes.makeShares(configuration)
   const server = createSmbServer({
     configuration,
@@ -77,7 +90,7 @@ async function start(
   })
   const restored = await restoreOpens(server, durables.records)
   if (restored > 0) log.info({ opens: restored }, 'durable opens of an earlier run wait for their clients')
-  const iscsi = await startIscsi({ configuration, environment, pool, log: logTo })
+  const iscsi = await startIscsi({ configuration, environment, pool, laneFor, log: logTo })
   const listener = await listen({
     addresses: configuration.smb.enabled ? configuration.smb.listen : [],
     engine: createSmbEngine(server, configuration),
@@ -98,11 +111,10 @@ async function start(
     environment,
     log: logTo,
   })
-  const events = new Events((error) => log.error({ err: error }, 'bug: a listener failed'))
   const backups = followBackups(server, volumes.monitored(), events)
   volumes.onNew = () => backups.follow(volumes.monitored())
-  const parts = { options, storage, previous, volumes, server, listener, iscsi, discovery, durables }
-  return runningServer({ ...parts, backups, events })
+  const parts = { options, volumes, server, listener, iscsi, discovery, durables }
+  return runningServer({ ...foundation, ...parts, backups })
 }
 
 function logAs(
@@ -115,10 +127,8 @@ function logAs(
   log[level](error === undefined ? rest : { ...rest, err: error }, message)
 }
 
-interface Parts {
+interface Parts extends Foundation {
   readonly options: StartOptions
-  readonly storage: ShareStorage
-  readonly previous: ServedPreviousVersions
   readonly volumes: ServedVolumes
   readonly server: Server
   readonly listener: Listener
@@ -126,12 +136,11 @@ interface Parts {
   readonly discovery: ServerDiscovery
   readonly durables: DurableHandleFile
   readonly backups: BackupMonitor
-  readonly events: Events
 }
 
 function runningServer(parts: Parts): RunningServer {
-  const { options, storage, previous, volumes, server, listener, iscsi, discovery, durables } = parts
-  const { backups, events } = parts
+  const { options, events, threads, storage, previous } = parts
+  const { volumes, server, listener, iscsi, discovery, durables, backups } = parts
   return {
     events,
     get listeners() {
@@ -154,6 +163,7 @@ function runningServer(parts: Parts): RunningServer {
     status: () => status(server, iscsi),
     usage: () => usage(options, server, listener, iscsi),
     backups: () => backups.statuses(),
+    pools: () => threads.statuses(),
     closeSession: (id) => closeSessionById(server, id) || iscsi.closeSession(id),
     closeFile: (id) => closeFileById(server, id),
     async close() {
@@ -167,6 +177,7 @@ function runningServer(parts: Parts): RunningServer {
       await Promise.all([suspendOpens(server), durables.close()])
       await Promise.all([backups.close(), previous.close()])
       await Promise.all([storage.close(), goodbye])
+      await threads.close()
     },
   }
 }

@@ -2,6 +2,7 @@
 
 import type { LogicalUnitOptions } from '../../protocols/iscsi/scsi/logical-unit.ts'
 import type { ChangingTarget } from '../../protocols/iscsi/scsi/target.ts'
+import { StorageError } from '../../storage/errors.ts'
 import type { TargetConfiguration } from '../config/types.ts'
 import { closeUnits, type LunConfiguration, openUnit, type ScsiTargetSettings } from './iscsi-luns.ts'
 
@@ -40,7 +41,7 @@ export function lunChange(
     },
     async open(settings) {
       for (const lun of fresh) opened.push(await openUnit(to, lun, settings))
-      for (const { id, size } of kept) await scsi.refresh(id, size)
+      for (const { id, size } of kept) await scsi.refresh(id, size).catch(unlessNotReady)
     },
     add() {
       for (const unit of opened) scsi.add(unit)
@@ -60,9 +61,17 @@ export function lunChange(
   }
 }
 
+function diskOf(lun: LunConfiguration): Partial<LunConfiguration> {
+  const { size: _size, volblocksize: _blocks, snapshotEvery: _every, ...disk } = lun
+  return disk
+}
+
+/** A disk of a pool that is suspended stays as it was. */
+function unlessNotReady(error: unknown): void {
+  if (!(error instanceof StorageError && error.code === 'not-ready')) throw error
+}
+
 /** The size may differ: a disk grows in place. The blocks of a volume are what they are since it was made. */
 function isSameDisk(one: LunConfiguration, other: LunConfiguration): boolean {
-  const { size: _one, volblocksize: _blocks, ...rest } = one
-  const { size: _other, volblocksize: _otherBlocks, ...otherRest } = other
-  return JSON.stringify(rest) === JSON.stringify(otherRest)
+  return JSON.stringify(diskOf(one)) === JSON.stringify(diskOf(other))
 }

@@ -12,6 +12,7 @@ import { BufferPool } from '../../protocols/transport/buffer-pool.ts'
 import type { Environment } from '../../protocols/transport/engine.ts'
 import type { BlockDevice } from '../../storage/block-device.ts'
 import { type ImageOptions, openImage } from '../../storage/image/image.ts'
+import type { Lane } from '../../storage/lane.ts'
 import type { TargetConfiguration } from '../config/types.ts'
 import { openReservations } from '../state/reservations.ts'
 import { undoFile } from '../state/undo-log.ts'
@@ -30,6 +31,8 @@ export interface ScsiTargetSettings {
   readonly relativeTargetPorts?: readonly number[]
   /** Where buffers for Data-In come from; absent: a pool of its own. */
   readonly buffers?: BufferPool
+  /** The way to the disks of a file or device; absent: one that never stops. */
+  readonly laneFor?: (path: string) => Promise<Lane>
   /** Instead of the state directory. */
   readonly store?: ReservationStore
 }
@@ -71,9 +74,9 @@ export async function openScsiTarget(
 export async function openUnit(
   target: TargetConfiguration,
   lun: LunConfiguration,
-  { stateDirectory, log }: ScsiTargetSettings,
+  { stateDirectory, log, laneFor }: ScsiTargetSettings,
 ): Promise<LogicalUnitOptions> {
-  const device = await openLun(lun, target.name)
+  const device = await openLun(lun, target.name, laneFor)
   if (lun.readOnly) return unitOf(target, lun, device)
   const undo = undoFile(stateDirectory, target.name, lun.id)
   try {
@@ -110,9 +113,17 @@ export function imageOf(lun: LunConfiguration): ImageOptions {
   return { extents: [{ path: lun.path ?? '', readOnly, ...size }] }
 }
 
-async function openLun(lun: LunConfiguration, target: string): Promise<BlockDevice> {
+async function openLun(
+  lun: LunConfiguration,
+  target: string,
+  laneFor: ScsiTargetSettings['laneFor'],
+): Promise<BlockDevice> {
   try {
-    const device = await openImage(imageOf(lun))
+    const extents = imageOf(lun).extents.map(async (extent) => {
+      const lane = await laneFor?.(extent.path)
+      return lane === undefined ? extent : { ...extent, lane }
+    })
+    const device = await openImage({ extents: await Promise.all(extents) })
     if (device.size >= lun.blockSize) return device
     await device.close()
     throw new Error(`it has ${device.size} bytes, less than one block of ${lun.blockSize}`)

@@ -6,6 +6,7 @@ import type { Session } from '../../protocols/iscsi/session/session.ts'
 import type { BufferPool } from '../../protocols/transport/buffer-pool.ts'
 import type { Environment, FrameFormat } from '../../protocols/transport/engine.ts'
 import { type Listener, listen } from '../../protocols/transport/listener.ts'
+import type { Lane } from '../../storage/lane.ts'
 import { isLoopback } from '../config/addresses.ts'
 import type { Configuration } from '../config/types.ts'
 import type { ServerStatus, ServerUsage, SessionStatus } from '../status/server-status.ts'
@@ -35,12 +36,14 @@ export interface IscsiOptions {
   readonly configuration: Configuration
   readonly environment: Environment
   readonly pool: BufferPool
+  /** The way to the disks of a file or device. */
+  readonly laneFor: (path: string) => Promise<Lane>
   readonly log: Log
 }
 
 /** Rejects when an address cannot be bound or a disk cannot be opened, with nothing left open. */
 export async function startIscsi(options: IscsiOptions): Promise<IscsiService> {
-  const { configuration, environment, pool, log } = options
+  const { configuration, environment, pool, laneFor, log } = options
   const { enabled, listen: listenOn } = configuration.iscsi
   const server = createIscsiServer(environment, log)
   const targets = new IscsiTargets(server, {
@@ -48,6 +51,7 @@ export async function startIscsi(options: IscsiOptions): Promise<IscsiService> {
     environment,
     log: (level, message, fields) => log(level, message, { ...fields }),
     buffers: pool,
+    laneFor,
   })
   let listener: Listener | undefined
   const reload = async ({ targets: wanted }: Configuration): Promise<void> => {

@@ -11,11 +11,11 @@ import { formatProblem } from '../config/problems.ts'
 import type { Configuration, TargetConfiguration } from '../config/types.ts'
 import type { Logger } from '../logging/logger.ts'
 import type { StatusListener } from '../status/listener.ts'
-import { type DatasetChanges, prepareDatasets } from '../zfs/dataset-shares.ts'
-import type { MountWatch } from '../zfs/mount-watch.ts'
+import { type DatasetChanges, prepareDatasets, type ServedPath } from '../zfs/dataset-shares.ts'
+import type { MountWatch, WantedMounts } from '../zfs/mount-watch.ts'
 import type { ShareReplications } from '../zfs/share-replication.ts'
 import type { ShareSnapshots } from '../zfs/share-snapshots.ts'
-import { prepareVolumes } from '../zfs/volume-targets.ts'
+import { lunPaths, prepareVolumes } from '../zfs/volume-targets.ts'
 import { notBuilt } from './not-built.ts'
 import type { RunningServer } from './running-server.ts'
 import type { SharePauses } from './share-pauses.ts'
@@ -44,23 +44,31 @@ export interface Service {
   reloading: Promise<unknown>
 }
 
+/** What clients have at this moment. */
+export interface Served {
+  readonly shares: readonly ServedPath[]
+  readonly targets: readonly TargetConfiguration[]
+}
+
 /**
  * The configuration with the mount points of its datasets, and with the volumes of its targets made; what cannot be
  * served is told in the log.
  *
- * @param served targets as they are served at this moment
+ * @param served as of this moment
  * @param changes of datasets
  */
 export async function readyDatasets(
   configuration: Configuration,
   zfs: CommandRunner,
   log: Logger,
-  served: readonly TargetConfiguration[] = [],
+  served: Served = { shares: [], targets: [] },
   changes: DatasetChanges = 'all',
 ): Promise<Configuration> {
-  const prepared = await prepareDatasets(configuration, zfs, changes)
-  for (const { share, message } of prepared.unserved) log.error(`share "${share}" is not served: ${message}`)
-  const volumes = await prepareVolumes(prepared.configuration, zfs, served)
+  const prepared = await prepareDatasets(configuration, zfs, changes, served.shares)
+  for (const { share, isServed, message } of prepared.failures) {
+    log.error(`share "${share}" is ${isServed ? 'served as before' : 'not served'}: ${message}`)
+  }
+  const volumes = await prepareVolumes(prepared.configuration, zfs, served.targets)
   for (const { target, isServed, message } of volumes.failures) {
     log.error(`target "${target}" is ${isServed ? 'served as before' : 'not served'}: ${message}`)
   }
@@ -131,9 +139,14 @@ export function followMounts(service: Service): Promise<void> {
   })
 }
 
-/** The datasets that shares are to be of. */
-export function sharedDatasets({ written }: Service): string[] {
-  return written.shares.flatMap(({ dataset }) => (dataset === undefined ? [] : [dataset]))
+/** The datasets that shares are to be of, and where other shares and disks are. */
+export function wantedMounts({ written: { shares, iscsi, targets } }: Service): WantedMounts {
+  const luns = iscsi.enabled ? targets.flatMap(({ lun }) => lun) : []
+  const folders = shares.flatMap(({ dataset, path }) => (dataset === undefined ? (path ?? []) : []))
+  return {
+    datasets: shares.flatMap(({ dataset }) => dataset ?? []),
+    paths: [...folders, ...luns.flatMap(lunPaths)],
+  }
 }
 
 function namesOf(shares: readonly { readonly name: string }[]): Set<string> {
@@ -158,7 +171,7 @@ async function apply(
     service.pauses.without(written),
     service.zfs,
     log,
-    service.targets,
+    { shares: running.shares(), targets: service.targets },
     changes,
   )
   const loaded = accounts.load()

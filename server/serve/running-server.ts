@@ -6,7 +6,7 @@ import type { SystemUsers } from '../accounts/system-users.ts'
 import type { Configuration } from '../config/types.ts'
 import type { Events } from '../events.ts'
 import type { Logger } from '../logging/logger.ts'
-import type { BackupStatus, ServerStatus, ServerUsage } from '../status/server-status.ts'
+import type { BackupStatus, PoolStatus, ServerStatus, ServerUsage } from '../status/server-status.ts'
 
 export interface StartOptions {
   readonly configuration: Configuration
@@ -65,6 +65,8 @@ export interface RunningServer {
   releaseShares(shares: readonly RunningShare[]): Promise<void>
   status(): ServerStatus
   usage(): ServerUsage
+  /** ZFS pools that something served is on. */
+  pools(): readonly PoolStatus[]
   /** What the Macs that back up here have done. */
   backups(): readonly BackupStatus[]
   /** @returns false when there is no such session */

@@ -1,16 +1,30 @@
 /** The shares of a configuration with their volumes: makes both, keeps the limits, and tells what there is. */
 
+import { join } from 'node:path'
 import type { Share } from '../../protocols/smb2/state/server.ts'
 import type { FileSystem } from '../../storage/file-system.ts'
+import type { Lane } from '../../storage/lane.ts'
+import type { CommandRunner } from '../../storage/zfs/command.ts'
 import { mayUse } from '../accounts/identity.ts'
 import type { MonitoredShare } from '../backups/monitor.ts'
 import type { Configuration, ShareConfiguration } from '../config/types.ts'
 import type { ServedPreviousVersions } from '../previous/previous-versions.ts'
+import type { BackupKind } from '../status/server-status.ts'
+import { findUserDataset, makeUserDataset } from '../zfs/user-datasets.ts'
 import { servedShares } from './not-built.ts'
 import type { RunningShare, StartOptions } from './running-server.ts'
 import type { ShareStorage } from './share-storage.ts'
 import { diskShare, pipeShare } from './shares.ts'
-import { hasFolder, withUserFolders } from './user-folders.ts'
+import { hasFolder, type UserDatasets, withUserFolders } from './user-folders.ts'
+
+/** How datasets are made and disks are come to. */
+export interface VolumeTools {
+  readonly run: CommandRunner
+  readonly laneFor: (path: string) => Promise<Lane>
+}
+
+const WINDOWS_BACKUPS: readonly BackupKind[] = ['Windows image', 'File History']
+const ALL_BACKUPS: readonly BackupKind[] = ['Time Machine', ...WINDOWS_BACKUPS]
 
 type ServedShare = ShareConfiguration & { readonly path: string }
 
@@ -18,12 +32,19 @@ export class ServedVolumes {
   readonly #options: StartOptions
   readonly #storage: ShareStorage
   readonly #previous: ServedPreviousVersions
+  readonly #tools: VolumeTools
   #served: readonly ServedShare[] = []
   /** Told when a user connects for the first time. */
   onNew: () => void = () => undefined
 
-  constructor(options: StartOptions, storage: ShareStorage, previous: ServedPreviousVersions) {
+  constructor(
+    options: StartOptions,
+    storage: ShareStorage,
+    previous: ServedPreviousVersions,
+    tools: VolumeTools,
+  ) {
     this.#options = options
+    this.#tools = tools
     this.#storage = storage
     this.#previous = previous
   }
@@ -45,19 +66,55 @@ export class ServedVolumes {
     const base = diskShare(share, { fileSystem, previousVersions }, this.#options)
     if (!share.perUser) return base
     const { accounts, systemUsers } = this.#options
+    const lane = await this.#tools.laneFor(share.path)
+    const datasets = this.#userDatasets(share)
     for (const account of accounts.all()) {
-      if (mayUse(share, account, systemUsers) && (await hasFolder(share, account.name)))
+      if (!mayUse(share, account, systemUsers)) continue
+      if (await this.#hasHome(share, account.name, datasets, lane)) {
         await this.#storage.open(share, account.name)
+      }
     }
     return withUserFolders(base, {
-      share,
-      sources: this.#options,
-      volume: async (user) => {
+      ...{ share, lane, sources: this.#options, ...(datasets && { datasets }) },
+      volume: async (user, dataset) => {
         const volume = await this.#storage.open(share, user)
         this.onNew()
-        return { fileSystem: volume, previousVersions: this.#previous.of(share, volume, user) }
+        const own = { ...share, dataset, path: join(share.path, user) }
+        const previousVersions =
+          dataset === undefined ? this.#previous.of(share, volume, user) : this.#previous.of(own, volume)
+        return { fileSystem: volume, previousVersions }
       },
     })
+  }
+
+  #userDatasets(share: ServedShare): UserDatasets | undefined {
+    const { dataset, timeMachine, maxSize } = share
+    if (dataset === undefined) return undefined
+    const { run } = this.#tools
+    const shared = { dataset, timeMachine, maxSize }
+    return {
+      find: (user, path) => findUserDataset(run, shared, user, path),
+      make: (user, path) => makeUserDataset(run, shared, user, path),
+    }
+  }
+
+  /** Whether an account has connected before, and what it has can be served: then it is counted and watched from the start. */
+  async #hasHome(
+    share: ServedShare,
+    user: string,
+    datasets: UserDatasets | undefined,
+    lane: Lane,
+  ): Promise<boolean> {
+    try {
+      const dataset = await datasets?.find(user, join(share.path, user))
+      if (dataset === undefined) return await lane.run(() => hasFolder(share, user))
+      if (!dataset.ok) this.#options.log.error(`share "${share.name}", user "${user}": ${dataset.message}`)
+      return dataset.ok
+    } catch (error) {
+      // It is looked at again when the account connects.
+      this.#options.log.warn(`share "${share.name}", user "${user}": ${(error as Error).message}`)
+      return false
+    }
   }
 
   #warnOfMissingFeatures(share: ServedShare, fileSystem: FileSystem): void {
@@ -70,7 +127,7 @@ export class ServedVolumes {
 
   /** Closes what was open of folders that are no longer served. */
   async release(folders: readonly string[]): Promise<void> {
-    await this.#previous.release(folders)
+    await this.#previous.release([...folders, ...this.#storage.foldersBelow(folders)])
     await this.#storage.release(folders)
   }
 
@@ -82,13 +139,15 @@ export class ServedVolumes {
     })
   }
 
-  /** The volumes into which Macs back up. */
+  /** The volumes into which computers back up: Windows needs nothing of a share. */
   monitored(): MonitoredShare[] {
-    return this.#served
-      .filter(({ timeMachine }) => timeMachine)
-      .flatMap((share) => {
-        const { name, staleAfterDays } = share
-        return this.#storage.volumesOf(share).map(({ fileSystem }) => ({ name, fileSystem, staleAfterDays }))
-      })
+    return this.#served.flatMap((share) => {
+      const { name, staleAfterDays, timeMachine } = share
+      const kinds = timeMachine ? ALL_BACKUPS : WINDOWS_BACKUPS
+      return this.#storage.volumesOf(share).map(({ fileSystem, user }) => ({
+        ...{ name, fileSystem, staleAfterDays, kinds },
+        ...(user !== undefined && { user }),
+      }))
+    })
   }
 }

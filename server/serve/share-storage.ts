@@ -29,7 +29,8 @@ interface Volume {
 }
 
 export interface ShareStorageOptions {
-  readonly workers: WorkerPool
+  /** Threads for what is in a folder. */
+  readonly workersFor: (folder: string) => Promise<WorkerPool>
   readonly clock: RecountClock
   readonly stateDirectory: string
   readonly log: Logger
@@ -64,9 +65,10 @@ export class ShareStorage {
   }
 
   async #open(share: StoredShare, place: Omit<Volume, 'fileSystem'>, key: string): Promise<Volume> {
-    const { workers, clock, log, stateDirectory } = this.#options
+    const { workersFor, clock, log, stateDirectory } = this.#options
     this.#known ??= readVolumeUse(stateDirectory, log)
     const { folder } = place
+    const workers = await workersFor(folder)
     const inner = await createPosixFileSystem({ ...formatsOf(share), root: folder, workers })
     const fileSystem = new LimitedFileSystem(inner, {
       ...{ clock, limit: undefined, ...(await this.#known).get(key), bandSizeOf },
@@ -122,6 +124,13 @@ export class ShareStorage {
       }))
   }
 
+  /** The folders of accounts that are open below those of `per_user` shares. */
+  foldersBelow(folders: readonly string[]): string[] {
+    return [...this.#opened.values()].flatMap(({ folder, user, parent }) =>
+      user !== undefined && folders.includes(parent) ? [folder] : [],
+    )
+  }
+
   /** Closes the volumes of shares' folders, which may hold something else when they are opened again. */
   async release(folders: readonly string[]): Promise<void> {
     await Promise.allSettled(this.#volumes.values())
@@ -154,7 +163,6 @@ export class ShareStorage {
     await this.#save()
     await Promise.all(Array.from(this.#opened.values(), ({ fileSystem }) => fileSystem.close()))
     await this.#saving
-    await this.#options.workers.close()
   }
 }
 

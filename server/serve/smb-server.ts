@@ -64,6 +64,7 @@ export function createSmbServer(options: SmbServerOptions): Server {
   const leaseTables = new LeaseTables(limits, environment.random(SEED_BYTES).readInt32LE())
   const server: Server = {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
+    shareUses: new Map(),
     usage: new Usage(),
     serverGuid,
     serverStartTime: filetimeOfMilliseconds(environment.now()),

@@ -32,6 +32,7 @@ export function createStatusApi({ running, shares, name, started, token }: Statu
     usage: () => running.usage(),
     space: () => spaceOf(running),
     backups: () => running.backups(),
+    pools: () => running.pools(),
   })
   const app = new Hono()
   app.use(secureHeaders({ contentSecurityPolicy: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"] } }))

@@ -1,9 +1,9 @@
-/** One Mac's backups in the words of `poolhouse status` and the status page. */
+/** One computer's backups in the words of `poolhouse status` and the status page. */
 
 import { formatSize } from '../config/sizes.ts'
 import type { BackupStatus } from './server-status.ts'
 
-export const BACKUP_COLUMNS = ['Share', 'Mac', 'Last completed', 'Copied', 'In use', 'State']
+export const BACKUP_COLUMNS = ['Share', 'Computer', 'Kind', 'Last completed', 'Copied', 'In use', 'State']
 
 /** The cells of a table's row, in the order of BACKUP_COLUMNS. */
 export function backupRow(backup: BackupStatus): string[] {
@@ -11,6 +11,7 @@ export function backupRow(backup: BackupStatus): string[] {
   return [
     backup.share,
     backup.mac,
+    backup.kind,
     backup.lastCompleted ?? 'never',
     size(backup.bytesCopied),
     size(backup.bytesUsed),

@@ -1,7 +1,7 @@
 /** Prometheus metrics, filled from the server's status when they are asked for. */
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { BackupStatus, LimitStatus, ServerTotals, ServerUsage } from './server-status.ts'
+import type { BackupStatus, LimitStatus, PoolStatus, ServerTotals, ServerUsage } from './server-status.ts'
 
 export interface ShareSpace {
   readonly name: string
@@ -20,6 +20,7 @@ export interface MetricsSource {
   usage(): ServerUsage
   space(): Promise<readonly ShareSpace[]>
   backups(): readonly BackupStatus[]
+  pools(): readonly PoolStatus[]
 }
 
 const GAUGES: readonly [what: string, help: string][] = [
@@ -69,6 +70,7 @@ export function createMetrics(source: MetricsSource): Registry {
   addLimits(source, registers)
   addSpace(source, registers)
   addBackups(source, registers)
+  addPools(source, registers)
   return registry
 }
 
@@ -117,6 +119,17 @@ function addBackups(source: MetricsSource, registers: Registry[]): void {
   add('poolhouse_backup_stale', stale, (backup) => Number(backup.stale))
   const failed = 'The Mac found its backup damaged'
   add('poolhouse_backup_verification_failed', failed, (backup) => Number(backup.verificationFailed))
+}
+
+function addPools(source: MetricsSource, registers: Registry[]): void {
+  new Gauge({
+    ...{ name: 'poolhouse_pool_suspended', help: 'The disks of a pool do not answer' },
+    ...{ labelNames: ['pool'], registers },
+    collect() {
+      this.reset()
+      for (const { pool, suspended } of source.pools()) this.set({ pool }, Number(suspended))
+    },
+  })
 }
 
 function addSpace(source: MetricsSource, registers: Registry[]): void {

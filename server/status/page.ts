@@ -3,7 +3,7 @@
 import { html } from 'hono/html'
 import { formatSize } from '../config/sizes.ts'
 import { BACKUP_COLUMNS, backupRow } from './backup-lines.ts'
-import type { StatusReport } from './report.ts'
+import { type StatusReport, suspendedPools } from './report.ts'
 import { SHARE_COLUMNS, shareRow } from './share-lines.ts'
 
 const STYLE = `body{font:15px/1.4 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222}
@@ -25,6 +25,7 @@ export function renderPage(report: StatusReport) {
 <h1>${server.name}</h1>
 <p>Poolhouse ${server.version}, running since ${server.started}; read ${size(totals.bytesRead)},
 written ${size(totals.bytesWritten)}, ${totals.failedLogins} failed logins.</p>
+${suspendedPools(report).map((pool) => html`<p><strong>The pool ${pool} is suspended: zpool status ${pool}</strong></p>`)}
 ${table('Shares', SHARE_COLUMNS, shares.map(shareRow))}
 ${backups.length === 0 ? '' : table('Backups', BACKUP_COLUMNS, backups.map(backupRow))}
 ${table(

@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises'
 import type { RunningServer, RunningVolume } from '../serve/running-server.ts'
 import { packageVersion } from '../version.ts'
 import type { ShareSpace } from './metrics.ts'
-import type { BackupStatus, ServerStatus } from './server-status.ts'
+import type { BackupStatus, PoolStatus, ServerStatus } from './server-status.ts'
 
 export interface StatusReport extends ServerStatus {
   readonly server: {
@@ -16,7 +16,13 @@ export interface StatusReport extends ServerStatus {
     readonly listeners: readonly { readonly protocol: string; readonly address: string }[]
   }
   readonly shares: readonly ShareSpace[]
+  readonly pools: readonly PoolStatus[]
   readonly backups: readonly BackupStatus[]
+}
+
+/** Their disks do not answer. */
+export function suspendedPools({ pools }: Pick<StatusReport, 'pools'>): string[] {
+  return pools.filter(({ suspended }) => suspended).map(({ pool }) => pool)
 }
 
 /** Asks for the space of every share's volume, or volumes. */
@@ -69,6 +75,7 @@ export async function createReport(
       listeners: running.listeners,
     },
     shares: await spaceOf(running),
+    pools: running.pools(),
     backups: running.backups(),
     ...running.status(),
   }

@@ -58,9 +58,20 @@ export interface ServerStatus {
   readonly totals: ServerTotals
 }
 
-/** What one Mac's bundle in a Time Machine share says; undefined: it does not say so. */
+/** A ZFS pool that something served is on. */
+export interface PoolStatus {
+  readonly pool: string
+  /** Its disks do not answer; neither do its shares and disks, until somebody helps. */
+  readonly suspended: boolean
+}
+
+export type BackupKind = 'Time Machine' | 'Windows image' | 'File History'
+
+/** What one Mac's bundle in a Time Machine share says, or what a Windows computer has left; undefined: it does not say so. */
 export interface BackupStatus {
   readonly share: string
+  readonly kind: BackupKind
+  /** The computer's name; of File History with its user's before. */
   readonly mac: string
   /** Its directory in the share. */
   readonly bundle: string

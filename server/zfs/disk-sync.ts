@@ -4,7 +4,7 @@ import { open, stat } from 'node:fs/promises'
 import type { CommandRunner } from '../../storage/zfs/command.ts'
 import { readDataset } from '../../storage/zfs/dataset.ts'
 import type { Configuration } from '../config/types.ts'
-import { volumePath } from './volume-targets.ts'
+import { lunPaths, volumePath } from './volume-targets.ts'
 
 /** @throws Error when what was written to a file or device cannot be brought to its disk */
 export type FileSyncer = (path: string) => Promise<void>
@@ -51,9 +51,7 @@ async function diskPaths(
 ): Promise<ReadonlySet<string>> {
   const luns = targets.flatMap(({ lun }) => lun).filter(({ readOnly }) => !readOnly)
   const volumes = luns.filter(({ zvol }) => zvol === dataset).map(() => volumePath(dataset))
-  const paths = luns.flatMap(({ path, extents }) =>
-    [path ?? [], extents?.map((each) => each.path) ?? []].flat(),
-  )
+  const paths = luns.flatMap(lunPaths)
   const found = new Set(volumes)
   if (volumes.length > 0 || paths.length === 0) return found
   const root = (await readDataset(run, dataset))?.mountpoint

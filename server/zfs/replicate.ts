@@ -16,7 +16,7 @@ import {
   thinReplica,
 } from '../../storage/zfs/replication.ts'
 import type { ThinningPolicy } from '../../storage/zfs/thinning.ts'
-import { ProgressMeter, parseEstimate, type Reading } from './replication-progress.ts'
+import { ProgressMeter, type Reading } from '../progress.ts'
 import type { Side } from './replication-side.ts'
 import { transfer } from './replication-transfer.ts'
 
@@ -106,6 +106,12 @@ async function readBoth({ source, target }: Replication) {
   ])
   if (from === undefined) throw new ReplicationRefused(`there is no dataset "${source.where}"`)
   return { source: from, target: to }
+}
+
+/** The total of `zfs send -nvP`. */
+export function parseEstimate(output: string): number | undefined {
+  const [, bytes] = /^size\t(\d+)$/m.exec(output) ?? []
+  return bytes === undefined ? undefined : Number(bytes)
 }
 
 /** @returns bytes; `lost`: what an interrupted stream was of is gone, and what had arrived of it was given up */

@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import type { CommandResult, CommandRunner } from '../../storage/zfs/command.ts'
+import { refusingSuspended } from './pool-state.ts'
 
 /** A suspended pool lets commands wait for ever. */
 const LIMIT_MILLISECONDS = 60_000
@@ -16,13 +17,18 @@ export type Locate = (program: string, args: readonly string[]) => CommandLine
 
 const here: Locate = (program, args) => [program, ...args]
 
-/** Messages that are read are in the C locale. */
+/** Messages that are read are those of the C locale; in one without UTF-8, zfs(8) makes no mount point whose name is not ASCII. */
 export function commandEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env, LC_ALL: 'C' }
+  return { ...process.env, LC_ALL: 'C.UTF-8' }
 }
 
 /** @param limit milliseconds after which a command is ended, and no longer waited for */
 export function createCommandRunner(limit = LIMIT_MILLISECONDS, locate = here): CommandRunner {
+  const run = commandRunner(limit, locate)
+  return locate === here ? refusingSuspended(run) : run
+}
+
+function commandRunner(limit: number, locate: Locate): CommandRunner {
   return (command, words) =>
     new Promise<CommandResult>((resolve, reject) => {
       const [program, ...args] = locate(command, words)

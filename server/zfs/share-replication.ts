@@ -2,11 +2,12 @@
 
 import { readReplica } from '../../storage/zfs/replica-state.ts'
 import { bookmarkPrefix, type ReplicaState } from '../../storage/zfs/replication.ts'
+import { listSnapshottedChildren } from '../../storage/zfs/snapshot.ts'
 import type { Configuration, ReplicateConfiguration } from '../config/types.ts'
 import type { Events } from '../events.ts'
 import type { Logger } from '../logging/logger.ts'
+import { progressLine } from '../progress.ts'
 import { type Replication, ReplicationRefused, type ReplicationResult, replicate } from './replicate.ts'
-import { progressLine } from './replication-progress.ts'
 import { createSide, type Side } from './replication-side.ts'
 import { policyOf } from './share-snapshots.ts'
 
@@ -14,6 +15,10 @@ import { policyOf } from './share-snapshots.ts'
 export interface ConfiguredReplication {
   readonly dataset: string
   readonly table: ReplicateConfiguration
+  /** The datasets directly below go with it: those of accounts, below a `per_user` share's. */
+  readonly hasChildren?: boolean
+  /** Of one directly below: what it goes with. */
+  readonly above?: ConfiguredReplication
 }
 
 export function configuredReplications({ replicate, shares }: Configuration): ConfiguredReplication[] {
@@ -21,8 +26,33 @@ export function configuredReplications({ replicate, shares }: Configuration): Co
     const named = table.share?.toLowerCase()
     const share = shares.find(({ name }) => name.toLowerCase() === named)
     const dataset = table.dataset ?? share?.dataset
-    return dataset === undefined ? [] : [{ dataset, table }]
+    const hasChildren = shares.some((each) => each.perUser && each.dataset === dataset)
+    return dataset === undefined ? [] : [{ dataset, table, hasChildren }]
   })
+}
+
+/** All of them with those directly below, each after what it goes with. What cannot be listed fails when it is carried out. */
+export async function withChildren(
+  configured: readonly ConfiguredReplication[],
+  list: (dataset: string) => Promise<string[]> = childrenOf,
+): Promise<ConfiguredReplication[]> {
+  const lists = configured.map(async (one) => {
+    const children = one.hasChildren ? await list(one.dataset).catch(() => []) : []
+    return [one, ...children.map((child) => below(one, child))]
+  })
+  return (await Promise.all(lists)).flat()
+}
+
+/** Of those who have nothing to send there is nothing to be said. */
+function childrenOf(dataset: string): Promise<string[]> {
+  return listSnapshottedChildren(localSide(dataset).run, dataset)
+}
+
+function below(above: ConfiguredReplication, child: string): ConfiguredReplication {
+  const { to } = above.table
+  const component = child.slice(above.dataset.length)
+  const place = { ...to, dataset: `${to.dataset}${component}`, text: `${to.text}${component}` }
+  return { dataset: child, above, table: { ...above.table, to: place } }
 }
 
 /** A dataset of this machine. */
@@ -83,6 +113,8 @@ export interface ReplicationSurroundings {
   now(): number
   /** Carries one out; a test has its own. */
   run(work: Replication): Promise<ReplicationResult>
+  /** Names of the datasets directly below one that have something to send. */
+  children(dataset: string): Promise<string[]>
 }
 
 /** Of a running server: one stream at a time for each target, none of which delays file service. */
@@ -102,7 +134,7 @@ export class ShareReplications {
     events: Events,
     surroundings: Partial<ReplicationSurroundings> & Pick<ReplicationSurroundings, 'log'>,
   ) {
-    this.#surroundings = { now: Date.now, run: replicate, ...surroundings }
+    this.#surroundings = { now: Date.now, run: replicate, children: childrenOf, ...surroundings }
     this.#configured = configuredReplications(configuration)
     this.#stopListening = events.on('snapshot taken', ({ dataset, reason }) => {
       if (reason === 'backup') this.#afterBackup(dataset)
@@ -135,7 +167,8 @@ export class ShareReplications {
 
   #afterBackup(dataset: string): void {
     for (const one of this.#configured) {
-      if (one.dataset === dataset && one.table.afterBackup) this.#start(one)
+      const isOfIt = one.dataset === dataset || (one.hasChildren && dataset.startsWith(`${one.dataset}/`))
+      if (isOfIt && one.table.afterBackup) this.#start(one)
     }
   }
 
@@ -143,7 +176,10 @@ export class ShareReplications {
     const key = keyOf(one)
     if (this.#abort.signal.aborted) return
     if (this.#running.has(key)) return void this.#again.add(key)
-    const running = this.#carryOut(one).then(() => {
+    const running = this.#carryOut(one).then(async () => {
+      // What is below can only be received when this is there.
+      const [, ...children] = await withChildren([one], this.#surroundings.children)
+      for (const child of children) this.#start(child)
       this.#running.delete(key)
       if (this.#again.delete(key)) this.#start(one)
     })
@@ -154,7 +190,7 @@ export class ShareReplications {
     const { log, now, run } = this.#surroundings
     const about = { dataset: one.dataset, to: one.table.to.text }
     const every = one.table.every === 0 ? Number.POSITIVE_INFINITY : one.table.every * HOUR_MILLISECONDS
-    this.#dueAt.set(keyOf(one), now() + every)
+    if (one.above === undefined) this.#dueAt.set(keyOf(one), now() + every)
     let told = now()
     try {
       const result = await run({
@@ -175,7 +211,7 @@ export class ShareReplications {
       if (this.#abort.signal.aborted) return
       // What is refused stays so until somebody does something about it.
       const retry = error instanceof ReplicationRefused ? every : Math.min(every, RETRY_MILLISECONDS)
-      this.#dueAt.set(keyOf(one), now() + retry)
+      this.#dueAt.set(keyOf(one.above ?? one), now() + retry)
       log.error(about, `not replicated: ${(error as Error).message}`)
     }
   }

@@ -1,6 +1,9 @@
-/** Snapshots of shared datasets: after a backup, by the clock, by hand; and the thinning that follows each. */
+/** Snapshots of shared datasets and of volumes: after a backup, by the clock, by hand; and the thinning that follows each. */
 
 import type { CommandRunner } from '../../storage/zfs/command.ts'
+import { listChildren, readDataset } from '../../storage/zfs/dataset.ts'
+import { datasetAt, poolOf } from '../../storage/zfs/mounts.ts'
+import { freeSpace } from '../../storage/zfs/pool-space.ts'
 import {
   createSnapshot,
   destroySnapshot,
@@ -10,31 +13,50 @@ import {
   type SnapshotReason,
   snapshotName,
 } from '../../storage/zfs/snapshot.ts'
-import { type ThinningPolicy, thin } from '../../storage/zfs/thinning.ts'
+import { expendable, type ThinningPolicy, thin } from '../../storage/zfs/thinning.ts'
+import type { BackupCompleted } from '../backups/bundle.ts'
 import type { Configuration, SnapshotsConfiguration } from '../config/types.ts'
 import type { Events } from '../events.ts'
 import type { Logger } from '../logging/logger.ts'
 import { type FileSyncer, syncDisks } from './disk-sync.ts'
+import { readMounts } from './pool-state.ts'
+import { type Later, later, RepeatedLook } from './repeated-look.ts'
+import { userDataset } from './user-datasets.ts'
+import { lunPaths } from './volume-targets.ts'
 
 const HOUR_MILLISECONDS = 3_600_000
 /** How often it is looked whether a snapshot is due. */
 const LOOK_MILLISECONDS = 60_000
 
-export function policyOf(snapshots: SnapshotsConfiguration): ThinningPolicy {
-  const { keepAll, maximum, ...counts } = snapshots
-  return { ...counts, keepAllFor: keepAll * HOUR_MILLISECONDS, maximum }
+export function policyOf(snapshots: Omit<SnapshotsConfiguration, 'keepFree'>): ThinningPolicy {
+  const { keepAll, hourly, daily, weekly, monthly, yearly, maximum } = snapshots
+  return { keepAllFor: keepAll * HOUR_MILLISECONDS, hourly, daily, weekly, monthly, yearly, maximum }
 }
 
-/** Destroys what the policy does not keep. @returns what went, oldest first @throws ZfsError */
+/**
+ * Destroys what the configuration does not keep: first by the calendar and by number, then, as long as the pool has less room than
+ * it shall have, the oldest.
+ *
+ * @returns what went, in this order
+ * @throws ZfsError
+ */
 export async function thinDataset(
   run: CommandRunner,
   dataset: string,
-  policy: ThinningPolicy,
+  snapshots: SnapshotsConfiguration,
   now: number,
 ): Promise<Snapshot[]> {
-  const surplus = thin(await listSnapshots(run, dataset), policy, now)
-  for (const { name } of surplus) await destroySnapshot(run, dataset, name)
-  return surplus
+  const known = await listSnapshots(run, dataset)
+  const gone = thin(known, policyOf(snapshots), now)
+  for (const { name } of gone) await destroySnapshot(run, dataset, name)
+  const { keepFree } = snapshots
+  if (keepFree === undefined) return gone
+  for (const snapshot of expendable(known.filter((each) => !gone.includes(each)))) {
+    if ((await freeSpace(run, poolOf(dataset))) >= keepFree) break
+    await destroySnapshot(run, dataset, snapshot.name)
+    gone.push(snapshot)
+  }
+  return gone
 }
 
 /** Whose snapshot is taken, and how zfs is spoken to. */
@@ -63,6 +85,9 @@ interface Surroundings {
   now(): number
   /** Absent: fsync. */
   readonly sync?: FileSyncer
+  /** The kernel's list of mounts; of this process unless given. */
+  readonly mounts?: () => Promise<string>
+  readonly after?: Later
 }
 
 /** Of a running server: one command after the other for each dataset, none of which delays file service. */
@@ -71,15 +96,19 @@ export class ShareSnapshots {
   readonly #events: Events
   #configuration: Configuration
   readonly #queues = new Map<string, Promise<void>>()
-  readonly #timer: NodeJS.Timeout
+  readonly #looks: RepeatedLook
   readonly #stopListening: () => void
 
   constructor(configuration: Configuration, events: Events, surroundings: Surroundings) {
     this.#configuration = configuration
     this.#surroundings = surroundings
     this.#events = events
-    this.#stopListening = events.on('backup completed', ({ share, mac }) => this.#afterBackup(share, mac))
-    this.#timer = setInterval(() => this.#bySchedule(), LOOK_MILLISECONDS).unref()
+    this.#stopListening = events.on('backup completed', (backup) => this.#afterBackup(backup))
+    const { log, after = later } = surroundings
+    this.#looks = new RepeatedLook({
+      ...{ pause: LOOK_MILLISECONDS, look: () => this.#bySchedule(), after },
+      failed: (error) => log.error({ err: error }, 'bug: snapshots could not be scheduled'),
+    })
   }
 
   /** Another configuration holds from now on. */
@@ -89,23 +118,55 @@ export class ShareSnapshots {
 
   /** Ends after what has begun. */
   async close(): Promise<void> {
-    clearInterval(this.#timer)
     this.#stopListening()
+    await this.#looks.close()
     await Promise.all(this.#queues.values())
   }
 
-  #afterBackup(shareName: string, mac: string): void {
+  #afterBackup({ share: shareName, user, mac }: BackupCompleted): void {
     const share = this.#configuration.shares.find(({ name }) => name === shareName)
     if (share?.dataset === undefined || !share.snapshotAfterBackup) return
     const { dataset } = share
-    this.#enqueue(dataset, () => this.#take(dataset, 'backup', mac))
+    this.#enqueue(dataset, async () => {
+      const own = user === undefined ? undefined : userDataset(dataset, user)
+      // An account may have a folder there instead.
+      const isOwn = own !== undefined && (await readDataset(this.#surroundings.run, own)) !== undefined
+      // A copy of an account's dataset needs one of the share's to be below.
+      if (isOwn && (await listSnapshots(this.#surroundings.run, dataset)).length === 0) {
+        await this.#take(dataset, 'schedule', '')
+      }
+      await this.#take(isOwn ? own : dataset, 'backup', mac)
+    })
   }
 
-  #bySchedule(): void {
-    for (const { dataset, path, snapshotEvery } of this.#configuration.shares) {
+  /** Begins what may be due, and waits for none of it. */
+  async #bySchedule(): Promise<void> {
+    for (const { dataset, path, perUser, snapshotEvery } of this.#configuration.shares) {
       if (dataset === undefined || path === undefined || snapshotEvery === 0) continue
       if (this.#queues.has(dataset)) continue
-      this.#enqueue(dataset, () => this.#takeWhenDue(dataset, snapshotEvery * HOUR_MILLISECONDS))
+      this.#enqueue(dataset, async () => {
+        const own = perUser ? await listChildren(this.#surroundings.run, dataset) : []
+        for (const each of [dataset, ...own]) {
+          await this.#takeWhenDue(each, snapshotEvery * HOUR_MILLISECONDS)
+        }
+      })
+    }
+    await this.#ofDisks()
+  }
+
+  /** Of the volumes of LUNs, and of the datasets that files of LUNs are on. */
+  async #ofDisks(): Promise<void> {
+    const { iscsi, targets } = this.#configuration
+    const luns = iscsi.enabled ? targets.flatMap(({ lun }) => lun) : []
+    const due = luns.filter(({ readOnly, snapshotEvery }) => !readOnly && snapshotEvery > 0)
+    if (due.length === 0) return
+    const mounts = await (this.#surroundings.mounts ?? readMounts)()
+    for (const lun of due) {
+      const interval = lun.snapshotEvery * HOUR_MILLISECONDS
+      const files = lunPaths(lun).flatMap((path) => datasetAt(mounts, path) ?? [])
+      for (const dataset of new Set([...(lun.zvol === undefined ? [] : [lun.zvol]), ...files])) {
+        if (!this.#queues.has(dataset)) this.#enqueue(dataset, () => this.#takeWhenDue(dataset, interval))
+      }
     }
   }
 
@@ -122,7 +183,7 @@ export class ShareSnapshots {
     const { name } = await takeSnapshot(subject, { reason, about, now: now() })
     log.info({ dataset, snapshot: name, reason }, 'snapshot taken')
     this.#events.emit('snapshot taken', { dataset, reason })
-    const gone = await thinDataset(run, dataset, policyOf(this.#configuration.snapshots), now())
+    const gone = await thinDataset(run, dataset, this.#configuration.snapshots, now())
     if (gone.length > 0) log.info({ dataset, snapshots: gone.map((each) => each.name) }, 'snapshots thinned')
   }
 

@@ -4,12 +4,13 @@ import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type CommandRunner, ZfsError } from '../../storage/zfs/command.ts'
 import { findUnmounted, whyNotServable } from '../../storage/zfs/dataset.ts'
+import { ZVOL_FOLDER } from '../../storage/zfs/mounts.ts'
 import { createVolume, growVolume, readVolume } from '../../storage/zfs/volume.ts'
 import type { Configuration, TargetConfiguration } from '../config/types.ts'
+import { type PathProbe, whySuspended } from './pool-state.ts'
 
 type LunConfiguration = TargetConfiguration['lun'][number]
 
-const ZVOL_FOLDER = '/dev/zvol'
 /** udev makes the links a moment after the volume. */
 const UDEV_MILLISECONDS = 15_000
 const LOOK_MILLISECONDS = 100
@@ -17,6 +18,11 @@ const LOOK_MILLISECONDS = 100
 /** Where the disk of a volume is. */
 export function volumePath(zvol: string): string {
   return `${ZVOL_FOLDER}/${zvol}`
+}
+
+/** Files and devices that a LUN is on, but a volume by its name. */
+export function lunPaths({ path, extents = [] }: LunConfiguration): string[] {
+  return [...(path === undefined ? [] : [path]), ...extents.map((extent) => extent.path)]
 }
 
 /** Resolves once a file is there. @returns false when it did not come in time */
@@ -61,6 +67,7 @@ export async function prepareVolumes(
   run: CommandRunner,
   served: readonly TargetConfiguration[],
   wait: FileWaiter = waitForDevice,
+  suspended: PathProbe = whySuspended,
 ): Promise<PreparedVolumes> {
   if (!configuration.iscsi.enabled) return { configuration, failures: [], notes: [] }
   const targets: TargetConfiguration[] = []
@@ -69,8 +76,8 @@ export async function prepareVolumes(
   for (const target of configuration.targets) {
     try {
       for (const lun of target.lun) {
-        const misplaced = await whyMisplaced(lun, run)
-        if (misplaced !== undefined) throw new Error(misplaced)
+        const reason = await whyUnusable(lun, run, suspended)
+        if (reason !== undefined) throw new Error(reason)
         const note = lun.zvol === undefined ? undefined : await prepareVolume(lun, lun.zvol, run, wait)
         if (note !== undefined) notes.push({ target: target.name, message: note })
       }
@@ -88,13 +95,26 @@ export async function prepareVolumes(
   return { configuration: { ...configuration, targets }, failures, notes }
 }
 
+/** Why the files of a LUN must not be opened; they are not touched. @throws ZfsError when a pool does not answer */
+export async function whyUnusable(
+  lun: LunConfiguration,
+  run: CommandRunner,
+  suspended: PathProbe = whySuspended,
+): Promise<string | undefined> {
+  for (const path of lunPaths(lun)) {
+    const reason = await suspended(path)
+    if (reason !== undefined) return reason
+  }
+  return await whyMisplaced(lun, run)
+}
+
 /**
  * Why the missing file of a LUN is not made: below the mount point of a dataset that is not mounted it would be
  * another, empty disk.
  *
  * @throws ZfsError when a pool does not answer
  */
-export async function whyMisplaced(
+async function whyMisplaced(
   { path, size, readOnly }: LunConfiguration,
   run: CommandRunner,
 ): Promise<string | undefined> {

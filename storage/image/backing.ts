@@ -1,27 +1,22 @@
 /** One file or block device, or a part of it, as a disk. */
 
-import { type BigIntStats, constants, fdatasync, read, write, writev } from 'node:fs'
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { fdatasync, read, write, writev } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { BlockDevice, BlockExtent } from '../block-device.ts'
 import { StorageError } from '../errors.ts'
+import type { Lane } from '../lane.ts'
 import { fromNodeError } from '../posix/errno.ts'
 import { readNow, writeNow } from '../posix/page-cache.ts'
-import { lockBacking } from './lock.ts'
 import { blockDeviceSize, discardBlocks, punchHole, seekData, seekHole, zeroBlocks } from './native.ts'
 
-const FILE_MODE = 0o600
-const SECTOR_BYTES = 512
-const DEFAULT_GRANULARITY_BYTES = 4096
-/** Larger than any record of a file system. */
-const MAXIMUM_GRANULARITY_BYTES = 16 * 1024 * 1024
+export const SECTOR_BYTES = 512
+export const DEFAULT_GRANULARITY_BYTES = 4096
 /** Zeros that are written where nothing better exists. */
 const ZEROS = Buffer.alloc(1024 * 1024)
 /** Up to here copying costs less than handing the work to a thread, and holds up others no longer than that. */
 const MAXIMUM_NOW_BYTES = 256 * 1024
 const DONE = Promise.resolve()
-/** zvols: OpenZFS's major number. */
-const ZVOL_MAJOR = 230n
 
 export interface BackingOptions {
   readonly path: string
@@ -32,96 +27,19 @@ export interface BackingOptions {
   readonly length?: number
   /** A missing file is made this long, a shorter one grown; absent: it must exist. */
   readonly size?: number
+  /** The way to its disks; absent: one that never stops. */
+  readonly lane?: Lane
 }
 
-type Kind = 'file' | 'device' | 'zvol'
+export type Kind = 'file' | 'device' | 'zvol'
 
-/** @throws StorageError in words for the owner: it is missing, in use, too short, no disk */
-export async function openBacking(options: BackingOptions): Promise<BlockDevice> {
-  const { handle, isNew } = await openFile(options)
-  try {
-    const stats = await handle.stat({ bigint: true })
-    const kind = kindOf(stats, options.path)
-    await lockBacking(handle.fd, options.path, options.readOnly ? 'shared' : 'exclusive', stats)
-    const claim = kind === 'file' || options.readOnly ? undefined : await claimDevice(options.path)
-    // Holes are refused through any descriptor but the one that claims the device; the other keeps the lock.
-    const handles = claim === undefined ? { handle } : { handle: claim, lock: handle }
-    const backing = new Backing(handles, options, kind, await granularityOf(stats, kind))
-    await backing.prepare(isNew).catch(async (error: unknown) => {
-      await claim?.close()
-      throw error
-    })
-    return backing
-  } catch (error) {
-    await handle.close()
-    throw fromNodeError(error)
-  }
-}
-
-async function openFile(options: BackingOptions): Promise<{ handle: FileHandle; isNew: boolean }> {
-  const { path, readOnly, size } = options
-  try {
-    return { handle: await open(path, readOnly ? 'r' : 'r+'), isNew: false }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT') throw fromNodeError(error)
-    if (readOnly)
-      throw new StorageError('not-found', `${path} does not exist, and is not made as it is read-only`)
-    if (size === undefined)
-      throw new StorageError('not-found', `${path} does not exist; set size to have it made`)
-  }
-  try {
-    return { handle: await open(path, 'wx+', FILE_MODE), isNew: true }
-  } catch (error) {
-    throw fromNodeError(error)
-  }
-}
-
-/** open(2): the kernel gives a block device to one who asks for it alone; mounts ask so, and know no locks. */
-async function claimDevice(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, constants.O_RDWR | constants.O_EXCL)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
-    throw new StorageError('busy', `${path} is in use by this machine (mounted, or part of a pool or RAID)`)
-  }
-}
-
-function kindOf(stats: BigIntStats, path: string): Kind {
-  if (stats.isFile()) return 'file'
-  if (stats.isBlockDevice()) return majorOf(stats.rdev) === ZVOL_MAJOR ? 'zvol' : 'device'
-  throw new StorageError('invalid', `${path} is neither a file nor a block device`)
-}
-
-/** makedev(3). */
-function majorOf(rdev: bigint): bigint {
-  return (rdev >> 8n) & 0xfffn
-}
-
-async function granularityOf(stats: BigIntStats, kind: Kind): Promise<number> {
-  const bytes = kind === 'file' ? Number(stats.blksize) : await deviceGranularity(stats.rdev)
-  const isUsable =
-    bytes >= SECTOR_BYTES && bytes <= MAXIMUM_GRANULARITY_BYTES && Number.isInteger(Math.log2(bytes))
-  return isUsable ? bytes : DEFAULT_GRANULARITY_BYTES
-}
-
-async function deviceGranularity(rdev: bigint): Promise<number> {
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xfff00n)
-  const folder = `/sys/dev/block/${majorOf(rdev)}:${minor}`
-  for (const queue of [`${folder}/queue`, `${folder}/../queue`]) {
-    const text = await readFile(`${queue}/discard_granularity`, 'utf8').catch(() => undefined)
-    if (text !== undefined) return Number(text)
-  }
-  return DEFAULT_GRANULARITY_BYTES
-}
-
-interface Handles {
+export interface Handles {
   readonly handle: FileHandle
   /** Of a device that is claimed: what has its lock. */
   readonly lock?: FileHandle
 }
 
-class Backing implements BlockDevice {
+export class Backing implements BlockDevice {
   readonly isReadOnly: boolean
   readonly discardGranularity: number
   readonly #handle: FileHandle
@@ -129,6 +47,7 @@ class Backing implements BlockDevice {
   #fd: number
   readonly #lock: FileHandle | undefined
   readonly #options: BackingOptions
+  readonly #lane: Lane
   readonly #kind: Kind
   readonly #start: number
   #size = 0
@@ -141,11 +60,17 @@ class Backing implements BlockDevice {
   #syncing: Promise<void> | undefined
   #nextSync: Promise<void> | undefined
 
-  constructor({ handle, lock }: Handles, options: BackingOptions, kind: Kind, granularity: number) {
+  constructor(
+    { handle, lock }: Handles,
+    options: BackingOptions & { readonly lane: Lane },
+    kind: Kind,
+    granularity: number,
+  ) {
     this.#handle = handle
     this.#lock = lock
     this.#fd = handle.fd
     this.#options = options
+    this.#lane = options.lane
     this.#kind = kind
     this.#start = options.start ?? 0
     this.isReadOnly = options.readOnly
@@ -166,7 +91,7 @@ class Backing implements BlockDevice {
 
   async prepare(isNew: boolean): Promise<void> {
     const { size, path } = this.#options
-    await this.refresh(size)
+    await this.#refresh(size)
     if (isNew) await syncFolder(path)
     if (this.#size === 0) throw new StorageError('invalid', `${path} is empty; set size, or give it one`)
     // Beyond the end there is nothing to lose: it only tells whether the call exists.
@@ -179,6 +104,10 @@ class Backing implements BlockDevice {
   }
 
   async refresh(size?: number): Promise<void> {
+    await this.#lane.run(() => this.#refresh(size))
+  }
+
+  async #refresh(size?: number): Promise<void> {
     const { path, length } = this.#options
     let whole = await this.#wholeSize()
     if (size !== undefined && this.#kind === 'file' && !this.isReadOnly && size > whole) {
@@ -200,12 +129,17 @@ class Backing implements BlockDevice {
   }
 
   read(into: Buffer, offset: number): Promise<void> {
-    if (this.#readsNow && into.length <= MAXIMUM_NOW_BYTES && into.length > 0) {
+    if (
+      this.#readsNow &&
+      this.#lane.stopped === undefined &&
+      into.length <= MAXIMUM_NOW_BYTES &&
+      into.length > 0
+    ) {
       const result = readNow(this.#fd, into, this.#start + offset)
       if (result === 'done') return DONE
       if (result === 'never') this.#readsNow = false
     }
-    return this.#readWaiting(into, offset)
+    return this.#lane.run(() => this.#readWaiting(into, offset))
   }
 
   #readWaiting(into: Buffer, offset: number): Promise<void> {
@@ -224,12 +158,13 @@ class Backing implements BlockDevice {
   }
 
   write(chunks: readonly Buffer[], offset: number): Promise<void> {
-    if (this.#writesNow && !this.isReadOnly && lengthOf(chunks) <= MAXIMUM_NOW_BYTES) {
+    const mayNow = this.#writesNow && !this.isReadOnly && this.#lane.stopped === undefined
+    if (mayNow && lengthOf(chunks) <= MAXIMUM_NOW_BYTES) {
       const result = writeNow(this.#fd, chunks, this.#start + offset)
       if (result === 'done') return DONE
       if (result === 'never') this.#writesNow = false
     }
-    return this.#writeWaiting(chunks, this.#start + offset)
+    return this.#lane.run(() => this.#writeWaiting(chunks, this.#start + offset))
   }
 
   async #writeWaiting(chunks: readonly Buffer[], position: number): Promise<void> {
@@ -260,9 +195,11 @@ class Backing implements BlockDevice {
   sync(): Promise<void> {
     if (this.isReadOnly) return Promise.resolve()
     if (this.#syncing === undefined) {
-      this.#syncing = this.#syncNow().finally(() => {
-        this.#syncing = undefined
-      })
+      this.#syncing = this.#lane
+        .run(() => this.#syncNow())
+        .finally(() => {
+          this.#syncing = undefined
+        })
       return this.#syncing
     }
     this.#nextSync ??= this.#syncing
@@ -297,7 +234,8 @@ class Backing implements BlockDevice {
     if (length === 0) return
     const at = this.#start + offset
     if (this.#kind !== 'file') return await this.#discardBlocks(at, length)
-    if (!this.#canDiscard || !(await punchHole(this.#fd, at, length))) await this.#zero(at, length)
+    if (!this.#canDiscard || !(await this.#lane.run(() => punchHole(this.#fd, at, length))))
+      await this.#zero(at, length)
   }
 
   /**
@@ -312,7 +250,9 @@ class Backing implements BlockDevice {
     await this.#zero(at, first - at)
     await this.#zero(last, at + length - last)
     const give = this.#kind === 'zvol' ? discardBlocks : punchHole
-    if (!(await give(this.#fd, first, last - first))) await zeroBlocks(this.#fd, first, last - first)
+    await this.#lane.run(async () => {
+      if (!(await give(this.#fd, first, last - first))) await zeroBlocks(this.#fd, first, last - first)
+    })
   }
 
   async #zero(at: number, length: number): Promise<void> {
@@ -327,16 +267,19 @@ class Backing implements BlockDevice {
     if (!this.knowsHoles) return { isMapped: true, length }
     const at = this.#start + offset
     const end = at + length
-    const data = (await seekData(this.#fd, at)) ?? end
+    const data = (await this.#lane.run(() => seekData(this.#fd, at))) ?? end
     if (data > at) return { isMapped: false, length: Math.min(data, end) - at }
-    const hole = await seekHole(this.#fd, at)
+    const hole = await this.#lane.run(() => seekHole(this.#fd, at))
     return { isMapped: true, length: Math.min(hole, end) - at }
   }
 
   async close(): Promise<void> {
     this.#fd = -1
-    await this.#handle.close()
-    await this.#lock?.close()
+    const closing = this.#lane.release(async () => {
+      await this.#handle.close()
+      await this.#lock?.close()
+    })
+    await this.#lane.unlessStopped(closing)
   }
 }
 

@@ -1,8 +1,9 @@
 /** Disks on sparse files, block devices and zvols, alone or end to end. */
 
 import type { BlockDevice } from '../block-device.ts'
-import { type BackingOptions, openBacking } from './backing.ts'
+import type { BackingOptions } from './backing.ts'
 import { concatenate } from './concatenated.ts'
+import { openBacking } from './open-backing.ts'
 
 export interface ImageOptions {
   readonly extents: readonly BackingOptions[]

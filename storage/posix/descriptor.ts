@@ -67,12 +67,23 @@ function readNow(fd: number, target: Buffer, position: number): { bytes: number;
 /** Of a file that is written to no more may be dirty when it is closed at once. */
 const CLOSED_AT_ONCE_BYTES = 1 << 20
 
+/** Files without a name whose closing nobody waits for, at most: until then each has a descriptor and its blocks. */
+const CLOSING_UNATTENDED = 32
+let closingUnattended = 0
+
 /**
  * Closes at once, or through libuv's pool what may take its time: a file that has no name any longer gives all its blocks back,
- * and ext4 begins to write a file out that was emptied and written anew.
+ * and ext4 begins to write a file out that was emptied and written anew. Nobody need wait for the former.
  */
 export async function closeQuickly(fd: number, writable: boolean): Promise<void> {
   const { nlink, size } = fs.fstatSync(fd)
+  if (nlink === 0 && closingUnattended < CLOSING_UNATTENDED) {
+    closingUnattended += 1
+    fs.close(fd, () => {
+      closingUnattended -= 1
+    })
+    return
+  }
   const isQuick = nlink > 0 && (!writable || size <= CLOSED_AT_ONCE_BYTES)
   if (!isQuick) return await closeDescriptor(fd)
   try {

@@ -144,15 +144,21 @@ class PosixFileSystem implements FileSystem {
       return bytes
     } finally {
       // One that was given up leaves a folder open.
-      if (walk.fd !== undefined) await closeDescriptor(walk.fd)
+      const { fd } = walk
+      if (fd !== undefined) await workers.lane.unlessStopped(workers.lane.release(() => closeDescriptor(fd)))
     }
   }
 
   async close(): Promise<void> {
+    await this.#context.workers.lane.unlessStopped(this.#close())
+  }
+
+  async #close(): Promise<void> {
+    const { workers } = this.#context
     await Promise.all([...this.#handles].map((handle) => handle.close()))
     removeShare(this.#share.id)
-    await this.#context.workers.removeShare(this.#share.id)
-    await closeDescriptor(this.#share.root)
+    await workers.removeShare(this.#share.id)
+    await workers.lane.release(() => closeDescriptor(this.#share.root))
   }
 }
 

@@ -14,6 +14,7 @@ import type {
   RenameRequest,
   StreamEntry,
 } from '../file-system.ts'
+import type { Lane } from '../lane.ts'
 import { MAXIMUM_FORK_BYTES } from '../metadata/sidecar.ts'
 import { toNative } from '../names/sfm.ts'
 import { shortNameOf } from '../names/short-name.ts'
@@ -53,7 +54,9 @@ export class PosixHandle implements FileHandle {
     return await this.#use(async () => {
       this.#assertData(this.#open.readable)
       if (this.#node.stream === undefined)
-        return await readData(this.#node.fd, target, position, this.#context.answersFromMemory)
+        return await this.#lane.run(() =>
+          readData(this.#node.fd, target, position, this.#context.answersFromMemory),
+        )
       const job = { node: this.#node, position, length: target.length }
       const bytes = await this.#context.workers.run(this.#open.nodeKey, 'readStream', job)
       target.set(bytes)
@@ -64,7 +67,8 @@ export class PosixHandle implements FileHandle {
   async write(source: Buffer, position: number): Promise<void> {
     await this.#use(async () => {
       this.#assertData(this.#open.writable)
-      if (this.#node.stream === undefined) return await writeFully(this.#node.fd, source, position)
+      if (this.#node.stream === undefined)
+        return await this.#lane.run(() => writeFully(this.#node.fd, source, position))
       this.#limitStream(position + source.length)
       // Copied: a message would take the whole receive buffer behind the view along.
       const job = { node: this.#node, position, data: new Uint8Array(source) }
@@ -75,7 +79,7 @@ export class PosixHandle implements FileHandle {
   async flush(): Promise<void> {
     await this.#use(async () => {
       const isWhole = !this.#node.pathOnly && this.#node.stream?.kind !== 'resource-fork'
-      if (isWhole) await flushDescriptor(this.#node.fd)
+      if (isWhole) await this.#lane.run(() => flushDescriptor(this.#node.fd))
       else await this.#context.workers.run(this.#open.nodeKey, 'flush', this.#node)
     })
   }
@@ -153,7 +157,8 @@ export class PosixHandle implements FileHandle {
       if (!(source instanceof PosixHandle)) return await copyPlain(source, this, from, to)
       return await source.#use(async () => {
         source.#assertData(source.#open.readable)
-        if (source.#node.stream !== undefined || this.#node.stream !== undefined) {
+        const isOtherDisks = source.#context.workers !== this.#context.workers
+        if (isOtherDisks || source.#node.stream !== undefined || this.#node.stream !== undefined) {
           return await copyPlain(source, this, from, to)
         }
         const job = { from: source.#node, to: this.#node, at: from.offset, toAt: to, length: from.length }
@@ -299,7 +304,7 @@ export class PosixHandle implements FileHandle {
 
   async close(): Promise<void> {
     this.#closed ??= this.#close()
-    await this.#closed
+    await this.#lane.unlessStopped(this.#closed)
   }
 
   /** A descriptor's number is given to the next open: it must not be closed under a call that still uses it. */
@@ -312,7 +317,11 @@ export class PosixHandle implements FileHandle {
     const close = this.#context.answersFromMemory
       ? (descriptor: number) => closeQuickly(descriptor, this.#open.writable)
       : closeDescriptor
-    await Promise.all(descriptors.map(close))
+    await Promise.all(descriptors.map((descriptor) => this.#lane.release(() => close(descriptor))))
+  }
+
+  get #lane(): Lane {
+    return this.#context.workers.lane
   }
 
   async #use<T>(work: () => Promise<T>): Promise<T> {

@@ -61,9 +61,30 @@ export type OpenReply =
       readonly parentDescriptor?: Uint8Array
     }
 
+/**
+ * Numbers that main thread and worker share, by their places in an Int32Array. The worker says which job it begins before it looks
+ * at the generation, and the main thread asks for that job after a new generation: so either knows what is never begun.
+ */
+export const Progress = {
+  /** Jobs of earlier generations that have not been begun never are: the disks had stopped. */
+  generation: 0,
+  /** Id of the last job that was begun. */
+  begun: 1,
+} as const
+
+export const PROGRESS_NUMBERS = 2
+
+/** What a worker begins with. */
+export interface WorkerData {
+  readonly progress: Int32Array
+}
+
 /** A job on its way to a worker. */
 export interface JobMessage {
+  /** One more than the last one's, as 32 bits. */
   readonly id: number
+  /** Absent: it is done in any case. */
+  readonly generation?: number
   readonly operation: string
   readonly argument: unknown
 }

@@ -1,8 +1,9 @@
-/** The few threads that make the system calls of metadata for all shares. */
+/** The few threads that make the system calls of metadata for all shares on one set of disks. */
 
 import { Worker } from 'node:worker_threads'
 import { StorageError } from '../errors.ts'
-import type { JobMessage, ReplyMessage } from './jobs.ts'
+import { Lane } from '../lane.ts'
+import { type JobMessage, PROGRESS_NUMBERS, Progress, type ReplyMessage, type WorkerData } from './jobs.ts'
 import { LocalChanges, type LocalChangesOptions } from './local-changes.ts'
 import type { Operations } from './operations.ts'
 import type { Share } from './share-type.ts'
@@ -20,7 +21,35 @@ export type Operation = keyof Operations
 export type Argument<K extends Operation> = Parameters<Operations[K]>[0]
 export type Result<K extends Operation> = ReturnType<Operations[K]>
 
+/** Told to threads, or giving something back: done even when the disks had stopped before it was begun. */
+const IN_ANY_CASE: ReadonlySet<Operation> = new Set([
+  'addShare',
+  'removeShare',
+  'endListing',
+  'unwatchDirectories',
+  'scans',
+])
+/** They change nothing and open nothing: nobody need wait for their end when the disks have stopped. */
+const ONLY_LOOKING: ReadonlySet<Operation> = new Set([
+  'space',
+  'stat',
+  'nextPage',
+  'listStreams',
+  'listEas',
+  'readStream',
+  'readSecurityDescriptor',
+  'readLink',
+  'allocatedRanges',
+  'currentPath',
+  'currentName',
+  'isCompressed',
+])
+
+/** Ids of shares are the process's: the main thread knows those of all pools. */
+let lastShare = 0
+
 interface Pending {
+  readonly operation: Operation
   readonly resolve: (value: never) => void
   readonly reject: (error: Error) => void
 }
@@ -35,16 +64,21 @@ export class WorkerPool {
   readonly #shares = new Map<number, Share>()
   /** What others change in directories that are watched. */
   readonly localChanges: LocalChanges
-  #lastShare = 0
+  /** For data, which goes from the main thread. When it stops, what stands in line here is refused, too. */
+  readonly lane: Lane
   /** The others are being started. */
   #growing: Promise<void> | undefined
   /** Ends when the first thread has done what it had when the others took over most of its keys. */
   #handedOver: Promise<unknown> | undefined
 
-  constructor(size: number, options: LocalChangesOptions) {
+  constructor(size: number, { lane = new Lane(), ...options }: WorkerPoolOptions) {
     this.localChanges = new LocalChanges(this, options)
+    this.lane = lane
     this.#size = size
     this.#threads = [new Thread(this.#shares)]
+    lane.onStop((error) => {
+      for (const thread of this.#threads) thread.refuseWaiting(error)
+    })
   }
 
   /** The key of the thread that has this key now, for what only that thread knows, whatever others are started: listings. */
@@ -53,11 +87,11 @@ export class WorkerPool {
   }
 
   /**
-   * No job is under way. Only then the main thread may look at files itself: it would see what a job has done, and whoever gave
+   * No job is under way, and the disks answer. Only then the main thread may look at files itself: it would see what a job has done, and whoever gave
    * the job does not know yet.
    */
   get isIdle(): boolean {
-    return this.#threads.every(({ unanswered }) => unanswered === 0)
+    return this.lane.stopped === undefined && this.#threads.every(({ unanswered }) => unanswered === 0)
   }
 
   /** @throws StorageError that the operation ended with */
@@ -67,7 +101,9 @@ export class WorkerPool {
     if (thread === undefined) throw new StorageError('stale', 'the worker pool was closed')
     if (thread.unanswered >= JOBS_IN_LINE) void this.grow().catch(() => undefined)
     // In two threads at once, two jobs on a directory could make names there that differ in case alone.
-    if (home > 0 && this.#handedOver !== undefined) await this.#handedOver
+    if (home > 0 && this.#handedOver !== undefined) await this.lane.unlessStopped(this.#handedOver)
+    const { stopped } = this.lane
+    if (stopped !== undefined && !IN_ANY_CASE.has(operation)) throw new StorageError('not-ready', stopped)
     return await thread.run(operation, argument)
   }
 
@@ -110,7 +146,7 @@ export class WorkerPool {
 
   /** Makes a share known to all threads, also to those that replace one that failed. */
   async addShare(share: Omit<Share, 'id'>): Promise<Share> {
-    const numbered = { ...share, id: ++this.#lastShare }
+    const numbered = { ...share, id: ++lastShare }
     this.#shares.set(numbered.id, numbered)
     await this.runInAll('addShare', numbered)
     return numbered
@@ -132,6 +168,7 @@ export class WorkerPool {
 /** A worker with its unanswered jobs; one that fails is replaced, unless it never answered at all. */
 class Thread {
   readonly #shares: ReadonlyMap<number, Share>
+  readonly #progress = new Int32Array(new SharedArrayBuffer(PROGRESS_NUMBERS * Int32Array.BYTES_PER_ELEMENT))
   readonly #pending = new Map<number, Pending>()
   #worker: Worker | undefined
   #lastId = 0
@@ -154,10 +191,26 @@ class Thread {
         reject(new StorageError('io', 'the worker is gone'))
         return
       }
-      const id = ++this.#lastId
-      this.#pending.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, operation, argument } satisfies JobMessage)
+      this.#lastId = (this.#lastId + 1) | 0
+      const id = this.#lastId
+      this.#pending.set(id, { operation, resolve, reject })
+      const generation = this.#progress[Progress.generation] ?? 0
+      const job = { id, operation, argument, ...(!IN_ANY_CASE.has(operation) && { generation }) }
+      this.#worker.postMessage(job satisfies JobMessage)
     })
+  }
+
+  /** What has been begun may hang, and be done when the disks answer again; what is behind it never is. */
+  refuseWaiting(error: StorageError): void {
+    Atomics.add(this.#progress, Progress.generation, 1)
+    const begun = Atomics.load(this.#progress, Progress.begun)
+    for (const [id, { operation, reject }] of [...this.#pending]) {
+      // Ids go round.
+      const isBegun = ((id - begun) | 0) <= 0
+      if (IN_ANY_CASE.has(operation) || (isBegun && !ONLY_LOOKING.has(operation))) continue
+      this.#pending.delete(id)
+      reject(error)
+    }
   }
 
   async close(): Promise<void> {
@@ -172,6 +225,7 @@ class Thread {
       resourceLimits: RESOURCE_LIMITS,
       // Descriptors opened there are used and closed here.
       trackUnmanagedFds: false,
+      workerData: { progress: this.#progress } satisfies WorkerData,
     })
     worker.on('message', (reply: ReplyMessage) => this.#settle(reply))
     worker.on('error', (error) => this.#fail(error))
@@ -204,8 +258,14 @@ class Thread {
   }
 }
 
-/** @param options.size threads, 1 to 64 */
-export function createWorkerPool(options: { readonly size?: number } & LocalChangesOptions = {}): WorkerPool {
+export interface WorkerPoolOptions extends LocalChangesOptions {
+  /** Threads, 1 to 64. */
+  readonly size?: number
+  /** Absent: one of its own, which never stops. */
+  readonly lane?: Lane
+}
+
+export function createWorkerPool(options: WorkerPoolOptions = {}): WorkerPool {
   const size = options.size ?? DEFAULT_WORKERS
   if (!Number.isInteger(size) || size < 1 || size > MAXIMUM_WORKERS) throw new RangeError(`${size} workers`)
   return new WorkerPool(size, options)

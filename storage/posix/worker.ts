@@ -1,14 +1,20 @@
 /** The thread that makes the system calls of metadata: takes one job after the other from the main thread. */
 
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { StorageError } from '../errors.ts'
-import type { JobMessage, ReplyMessage } from './jobs.ts'
+import { type JobMessage, Progress, type ReplyMessage, type WorkerData } from './jobs.ts'
 import { operations } from './operations.ts'
 
 const table: Readonly<Record<string, (argument: never) => unknown>> = operations
 
-function perform({ id, operation, argument }: JobMessage): ReplyMessage {
+const { progress } = workerData as WorkerData
+
+function perform({ id, operation, argument, generation }: JobMessage): ReplyMessage {
   try {
+    Atomics.store(progress, Progress.begun, id)
+    if (generation !== undefined && generation !== Atomics.load(progress, Progress.generation)) {
+      throw new StorageError('not-ready', 'the disks had stopped before it was begun')
+    }
     const run = table[operation]
     if (run === undefined) throw new Error(`no operation "${operation}"`)
     return { id, ok: true, value: run(argument as never) }

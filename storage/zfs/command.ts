@@ -15,7 +15,14 @@ export type ZfsProgram = 'zfs' | 'zpool'
  */
 export type CommandRunner = (program: ZfsProgram, args: readonly string[]) => Promise<CommandResult>
 
-export type ZfsErrorCode = 'not-found' | 'exists' | 'busy' | 'not-permitted' | 'timed-out' | 'failed'
+export type ZfsErrorCode =
+  | 'not-found'
+  | 'exists'
+  | 'busy'
+  | 'not-permitted'
+  | 'suspended'
+  | 'timed-out'
+  | 'failed'
 
 /** A command that did not succeed; the message is the command's own, with the command. */
 export class ZfsError extends Error {
@@ -33,6 +40,7 @@ const CODES: readonly (readonly [pattern: RegExp, code: ZfsErrorCode])[] = [
   [/dataset does not exist|could not find any snapshots to destroy|no such pool or dataset/, 'not-found'],
   [/dataset already exists|tag already exists/, 'exists'],
   [/dataset is busy|snapshot has dependent clones|has children/, 'busy'],
+  [/suspended/, 'suspended'],
   [/permission denied|must be superuser|Operation not permitted/i, 'not-permitted'],
 ]
 

@@ -52,12 +52,23 @@ const BUNDLE_PROPERTIES = ['recordsize=1M']
 export interface NewDataset {
   readonly name: string
   readonly isTimeMachine: boolean
+  /** Absent: it is inherited. */
+  readonly mountpoint?: string
 }
 
 /** Makes a dataset and those above it, and mounts it. @throws ZfsError */
-export async function createDataset(run: CommandRunner, { name, isTimeMachine }: NewDataset): Promise<void> {
+export async function createDataset(run: CommandRunner, dataset: NewDataset): Promise<void> {
+  const { name, isTimeMachine, mountpoint } = dataset
   const properties = [...PROPERTIES, ...(isTimeMachine ? BUNDLE_PROPERTIES : [])]
+  if (mountpoint !== undefined) properties.push(`mountpoint=${mountpoint}`)
   await runZfs(run, 'zfs', ['create', '-p', ...properties.flatMap((each) => ['-o', each]), name])
+}
+
+/** Names of the datasets directly below one. @throws ZfsError */
+export async function listChildren(run: CommandRunner, name: string): Promise<string[]> {
+  const options = ['-H', '-t', 'filesystem', '-d', '1', '-o', 'name']
+  const rows = parseRows(await runZfs(run, 'zfs', ['list', ...options, name]))
+  return rows.flatMap(([child = name]) => (child === name ? [] : [child]))
 }
 
 /**

@@ -31,6 +31,14 @@ export async function listSnapshots(run: CommandRunner, dataset: string): Promis
   return parseRows(await runZfs(run, 'zfs', ['list', ...options, dataset])).map(snapshotOf)
 }
 
+/** Names of the datasets directly below one that have a snapshot. @throws ZfsError */
+export async function listSnapshottedChildren(run: CommandRunner, dataset: string): Promise<string[]> {
+  const options = ['-H', '-t', 'snapshot', '-d', '2', '-o', 'name']
+  const rows = parseRows(await runZfs(run, 'zfs', ['list', ...options, dataset]))
+  const names = rows.map(([path = '']) => path.slice(0, path.indexOf('@')))
+  return [...new Set(names)].filter((name) => name !== dataset)
+}
+
 /** When a snapshot was made. */
 export type SnapshotMoment = Pick<Snapshot, 'name' | 'created'>
 

@@ -50,14 +50,24 @@ export function thin<S extends Thinnable>(
   now: number,
   isNeeded: (snapshot: S) => boolean = () => false,
 ): S[] {
-  const ours = snapshots
-    .filter((snapshot) => snapshot.reason !== undefined && !snapshot.isHeld && !isNeeded(snapshot))
-    .sort((one, other) => one.created - other.created)
+  const ours = thinnable(snapshots).filter((snapshot) => !isNeeded(snapshot))
   const kept = new Set(ours.filter(({ created }) => now - created < policy.keepAllFor))
   for (const name of PERIOD_NAMES) keepLastOfEach(ours, name, policy[name], now, kept)
   const surplus = Math.max(0, kept.size - (policy.maximum ?? Number.POSITIVE_INFINITY))
   const tooMany = new Set(ours.filter((snapshot) => kept.has(snapshot)).slice(0, surplus))
   return ours.filter((snapshot) => !kept.has(snapshot) || tooMany.has(snapshot))
+}
+
+/** What may go when room is wanted, oldest first: all that is ours and not held, but the newest. */
+export function expendable<S extends Thinnable>(snapshots: readonly S[]): S[] {
+  return thinnable(snapshots).slice(0, -1)
+}
+
+/** Ours, and not held; oldest first. */
+function thinnable<S extends Thinnable>(snapshots: readonly S[]): S[] {
+  return snapshots
+    .filter(({ reason, isHeld }) => reason !== undefined && !isHeld)
+    .sort((one, other) => one.created - other.created)
 }
 
 function keepLastOfEach<S extends Thinnable>(

@@ -10,7 +10,13 @@ import type { Suite } from './suite.ts'
 /** Each command of ours starts a program of Node in a machine without acceleration. */
 const labSeconds = 1500
 /** Sections of the script, those of a line in a machine of its own: what one does to pools and clocks is nothing to the next. */
-const machines = ['shares', 'replication', 'copies rollback clones', 'vanishing contracts zvol']
+const machines = [
+  'shares',
+  'replication',
+  'copies rollback clones',
+  'vanishing contracts zvol',
+  'users suspended',
+]
 const chosen = process.env['POOLHOUSE_ZFS_SECTIONS']
 
 export const zfsSuite: Suite = {

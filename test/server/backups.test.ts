@@ -127,14 +127,15 @@ t.test('a completed backup is told once, when the history has grown', async (t) 
   const logged: string[] = []
   const stop = events.on('backup completed', ({ mac, completed }) => told.push(`${mac} ${completed - NOON}`))
   let inUse = false
+  let uses = 0
   const writtenBundles = new Set<string>()
   const monitor = new BackupMonitor({
     environment: { now: () => now, after: () => () => undefined },
     events,
-    activity: () => ({ inUse, writtenBundles }),
+    activity: () => ({ inUse, uses, writtenBundles }),
     log: (_level, message) => logged.push(message),
   })
-  const share = { name: 'backup', fileSystem: fs, staleAfterDays: 7 }
+  const share = { name: 'backup', fileSystem: fs, kinds: ['Time Machine' as const], staleAfterDays: 7 }
   monitor.follow([share])
   await monitor.look()
   t.match(monitor.statuses(), [
@@ -167,13 +168,72 @@ t.test('a completed backup is told once, when the history has grown', async (t) 
   inUse = false
   await monitor.look()
   t.same(told.slice(1), ['New 1000'], 'the last look after the share was in use; what was known is no news')
-  stop()
-  now += 3_600_000
+  now += 1000
   await makeBundle(fs, 'New.sparsebundle', history([NOON + 2000]))
   await monitor.look()
   t.equal(told.length, 2)
-  t.same(logged, Array(3).fill('backup completed'))
+  uses += 1
+  await monitor.look()
+  t.same(told.slice(2), ['New 2000'], 'a client that came and went between two looks is noticed')
+  stop()
+  now += 3_600_000
+  await makeBundle(fs, 'New.sparsebundle', history([NOON + 3000]))
+  await monitor.look()
+  t.equal(told.length, 3)
+  t.same(logged, Array(4).fill('backup completed'))
   monitor.follow([])
   t.same(monitor.statuses(), [])
+  await monitor.close()
+})
+
+t.test('backups of Windows are completed when nobody writes any longer', async (t) => {
+  let now = NOON
+  const fs = createMemoryFileSystem({ now: () => BigInt(now) * 1_000_000n })
+  const events = new Events((error) => t.fail(String(error)))
+  const told: string[] = []
+  events.on('backup completed', ({ mac, bundle, completed }) =>
+    told.push(`${mac} ${bundle} ${completed - NOON}`),
+  )
+  const writtenBundles = new Set<string>()
+  const monitor = new BackupMonitor({
+    environment: { now: () => now, after: () => () => undefined },
+    events,
+    activity: () => ({ inUse: true, uses: 1, writtenBundles }),
+    log: () => undefined,
+  })
+  const folder = (path: string) => makeBundle(fs, path, {})
+  for (const path of ['WindowsImageBackup', 'WindowsImageBackup/PC', 'FileHistory', 'FileHistory/anna'])
+    await folder(path)
+  await folder('FileHistory/anna/LAPTOP')
+  await folder('FileHistory/anna/LAPTOP/Configuration')
+  await folder('WindowsImageBackup/PC/Catalog')
+  const catalogue = 'WindowsImageBackup/PC/Catalog'
+  const configuration = 'FileHistory/anna/LAPTOP/Configuration'
+  monitor.follow([
+    { name: 'win', fileSystem: fs, kinds: ['Windows image', 'File History'], staleAfterDays: 7 },
+  ])
+  await monitor.look()
+  t.match(monitor.statuses(), [
+    { kind: 'Windows image', mac: 'PC', lastCompleted: undefined },
+    { kind: 'File History', mac: 'anna on LAPTOP', lastCompleted: undefined },
+  ])
+  now += 1000
+  writtenBundles.add('windowsimagebackup/pc')
+  await makeBundle(fs, catalogue, { GlobalCatalog: Buffer.from('begun') })
+  await monitor.look()
+  t.same(told, [], 'it may be written to at the beginning, too')
+  t.match(monitor.statuses()[0], { running: true, lastCompleted: undefined })
+  now += 1000
+  await makeBundle(fs, catalogue, { GlobalCatalog: Buffer.from('done') })
+  writtenBundles.clear()
+  await monitor.look()
+  await monitor.look()
+  t.same(told, ['PC WindowsImageBackup/PC 2000'], 'told once')
+  now += 1000
+  await makeBundle(fs, configuration, { 'Catalog1.edb': Buffer.from('x'), 'Config2.xml': Buffer.from('x') })
+  await monitor.look()
+  t.same(told.slice(1), ['anna on LAPTOP FileHistory/anna/LAPTOP 3000'])
+  now += 8 * DAY
+  t.match(monitor.statuses(), [{ stale: true }, { stale: true }], 'who has stopped is told')
   await monitor.close()
 })

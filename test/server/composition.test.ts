@@ -16,6 +16,7 @@ import { createLoginThrottle } from '../../server/serve/login-throttle.ts'
 import { type AccountSources, diskShare, pipeShare } from '../../server/serve/shares.ts'
 import { hasFolder, withUserFolders } from '../../server/serve/user-folders.ts'
 import { openDurableHandles } from '../../server/state/durable-handles.ts'
+import { Lane } from '../../storage/lane.ts'
 import { createMemoryFileSystem } from '../../storage/memory/file-system.ts'
 import { TunnelCache } from '../../storage/sharing/tunnel-cache.ts'
 
@@ -157,6 +158,7 @@ t.test('each account gets a folder below a per_user share', async (t) => {
   const asked: string[] = []
   const users = withUserFolders(share, {
     share: { ...configured, path },
+    lane: new Lane(),
     sources,
     volume: async (name) => {
       asked.push(name)

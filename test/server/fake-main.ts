@@ -8,7 +8,7 @@ import type { Configuration } from '../../server/config/types.ts'
 import { Events } from '../../server/events.ts'
 import { servedShares } from '../../server/serve/not-built.ts'
 import type { RunningServer, StartOptions } from '../../server/serve/running-server.ts'
-import { FAKE_BACKUPS, FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
+import { FAKE_BACKUPS, FAKE_POOLS, FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
 
 async function startServer({ configuration }: StartOptions): Promise<RunningServer> {
   const [listen = { host: '127.0.0.1', port: 0 }] = configuration.smb.listen
@@ -31,6 +31,7 @@ async function startServer({ configuration }: StartOptions): Promise<RunningServ
     status: () => FAKE_STATUS,
     usage: () => FAKE_USAGE,
     backups: () => FAKE_BACKUPS,
+    pools: () => FAKE_POOLS,
     events: new Events(() => undefined),
     closeSession: (id) => id === '17',
     closeFile: (id) => id === '99',

@@ -1,6 +1,11 @@
 /** A server's status with one of everything. */
 
-import type { BackupStatus, ServerStatus, ServerUsage } from '../../server/status/server-status.ts'
+import type {
+  BackupStatus,
+  PoolStatus,
+  ServerStatus,
+  ServerUsage,
+} from '../../server/status/server-status.ts'
 
 const SINCE = '2026-11-01T10:00:00.000Z'
 
@@ -34,6 +39,11 @@ export const FAKE_STATUS: ServerStatus = {
   totals: { connections: 5, requests: 400, failedLogins: 1, bytesRead: 1 << 20, bytesWritten: 4096 },
 }
 
+export const FAKE_POOLS: readonly PoolStatus[] = [
+  { pool: 'tank', suspended: true },
+  { pool: 'other', suspended: false },
+]
+
 export const FAKE_USAGE: ServerUsage = {
   limits: [
     { what: 'sessions', used: 1, limit: 100, refused: 0 },
@@ -45,7 +55,13 @@ export const FAKE_USAGE: ServerUsage = {
 
 export const FAKE_BACKUPS: readonly BackupStatus[] = [
   {
-    ...{ share: 'backup', mac: "Anna's <Mac>", bundle: "Anna's <Mac>.sparsebundle", model: 'Mac14,2' },
+    ...{
+      share: 'backup',
+      kind: 'Time Machine',
+      mac: "Anna's <Mac>",
+      bundle: "Anna's <Mac>.sparsebundle",
+      model: 'Mac14,2',
+    },
     ...{ lastCompleted: SINCE, secondsSinceCompleted: 900, bytesCopied: 4096, bytesUsed: 1 << 30 },
     ...{ imageBytes: 2 ** 44, running: true, verificationFailed: false, stale: true, unreadable: [] },
   },

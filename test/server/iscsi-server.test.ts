@@ -17,6 +17,7 @@ import { createEnvironment } from '../../protocols/transport/environment.ts'
 import { parseConfiguration } from '../../server/config/parse.ts'
 import type { Configuration } from '../../server/config/types.ts'
 import { type IscsiService, startIscsi } from '../../server/serve/iscsi-server.ts'
+import { Lane } from '../../storage/lane.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'poolhouse-iscsi-'))
 t.teardown(() => rm(folder, { recursive: true }))
@@ -40,6 +41,7 @@ async function start(t: Test, configuration: Configuration): Promise<IscsiServic
     configuration,
     environment: createEnvironment(),
     pool: new BufferPool(),
+    laneFor: async () => new Lane(),
     log: (level, message) => void log.push(`${level}: ${message}`),
   })
   t.teardown(() => service.close())

@@ -33,16 +33,23 @@ t.test('datasets and where they are mounted', async (t) => {
 
 /** A watch whose looks the test brings about. */
 function watched(changed: () => Promise<void>) {
-  const state = { mounts: FILES, wanted: ['tank/files', 'tank/later'], failures: [] as unknown[] }
+  const state = {
+    mounts: FILES,
+    wanted: ['tank/files', 'tank/later'],
+    paths: [] as string[],
+    suspended: new Set<string>(),
+    failures: [] as unknown[],
+  }
   const waiting: (() => void)[] = []
   const watch = new MountWatch({
-    wanted: () => state.wanted,
+    wanted: () => ({ datasets: state.wanted, paths: state.paths }),
     changed,
     failed: (error) => state.failures.push(error),
     async read() {
       if (state.mounts === '') throw new Error('no list')
       return state.mounts
     },
+    suspended: async (pool) => state.suspended.has(pool),
     after(_milliseconds, work) {
       waiting.push(work)
       return () => waiting.splice(waiting.indexOf(work), 1)
@@ -79,6 +86,18 @@ t.test('what matters is told, once', async (t) => {
   state.mounts = line('/moved', 'zfs', 'tank/files')
   await look()
   t.equal(changes, 3, 'a look that failed has said nothing')
+  state.paths = ['/tank/disks/a.img']
+  await look()
+  t.equal(changes, 4, 'a file of a disk is wanted, too')
+  state.mounts += `\n${line('/tank/disks', 'zfs', 'tank/disks')}`
+  await look()
+  t.equal(changes, 5, 'its dataset has come')
+  state.suspended.add('tank')
+  await look()
+  t.equal(changes, 5, 'while its pool is suspended there is nothing to be done')
+  state.suspended.clear()
+  await look()
+  t.equal(changes, 6, 'its pool answers again')
   await watch.close()
   t.equal(waiting.length, 0)
 })

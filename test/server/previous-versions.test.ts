@@ -160,7 +160,7 @@ const none: CommandRunner = () => Promise.reject(new Error('no command is given'
 
 async function served(t: Test, run: CommandRunner = none) {
   const clock = new Clock()
-  const previous = new ServedPreviousVersions({ workers, clock, run, log })
+  const previous = new ServedPreviousVersions({ workersFor: async () => workers, clock, run, log })
   const root = t.testdir({ share: { file: 'now', anna: { file: "anna's" } }, out: { file: 'secret' } })
   const path = join(root, 'share')
   const live = await createPosixFileSystem({ root: path, workers })

@@ -2,27 +2,21 @@
 
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import pino from 'pino'
 import t from 'tap'
 import { parseConfiguration } from '../../server/config/parse.ts'
 import { parsePlace } from '../../server/config/places.ts'
-import { Events } from '../../server/events.ts'
+import { formatDuration, ProgressMeter, progressLine } from '../../server/progress.ts'
 import {
+  parseEstimate,
   type Replication,
   type ReplicationEvent,
   ReplicationRefused,
   replicate,
 } from '../../server/zfs/replicate.ts'
 import { datasetOfToken, permitCommand } from '../../server/zfs/replication-guard.ts'
-import {
-  formatDuration,
-  ProgressMeter,
-  parseEstimate,
-  progressLine,
-} from '../../server/zfs/replication-progress.ts'
 import { authorizedKeysLine } from '../../server/zfs/replication-serve.ts'
 import { createSide } from '../../server/zfs/replication-side.ts'
-import { localSide, ShareReplications } from '../../server/zfs/share-replication.ts'
+import { localSide } from '../../server/zfs/share-replication.ts'
 import { bookmarkPrefix } from '../../storage/zfs/replication.ts'
 import { runInProcess } from './command.ts'
 import { FakeMachines, fakeDataset, STREAM_BYTES } from './fake-zfs.ts'
@@ -319,50 +313,4 @@ t.test('the commands', { timeout: LIMIT_MILLISECONDS }, async (t) => {
   t.equal(machines.read('local')['src/back']?.readonly, undefined, 'it can be worked with')
   t.match((await run('push', 'src/b')).stderr, /no \[\[replicate\]\] is of "src\/b".*--to/)
   t.equal((await run('pull', 'src/b', '--from', 'box:/x')).code, 2)
-})
-
-t.test('in the server', { timeout: LIMIT_MILLISECONDS }, async (t) => {
-  const text =
-    '[[replicate]]\ndataset = "src/a"\nto = "box:a"\nevery = 2\n[[replicate]]\ndataset = "src/a"\nto = "box:b"\nafter_backup = false\n' +
-    '[[replicate]]\ndataset = "src/c"\nto = "box:c"\n'
-  const parsed = parseConfiguration({ text, file: 'f', baseDirectory: '/', source: undefined })
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed))
-  const bus = new Events((error) => t.fail(String(error)))
-  const ran: string[] = []
-  let now = 0
-  let failure: Error | undefined
-  const replications = new ShareReplications(parsed.configuration, bus, {
-    log: pino({ level: 'silent' }),
-    now: () => now,
-    run: async ({ id }) => {
-      ran.push(id)
-      if (failure) throw failure
-      return { snapshot: 's', created: 0, bytes: 0 }
-    },
-  })
-  const settled = async () => {
-    await new Promise(setImmediate)
-    return ran.splice(0)
-  }
-  bus.emit('snapshot taken', { dataset: 'src/a', reason: 'schedule' })
-  t.same(await settled(), [])
-  bus.emit('snapshot taken', { dataset: 'src/a', reason: 'backup' })
-  bus.emit('snapshot taken', { dataset: 'src/a', reason: 'backup' })
-  t.same(await settled(), ['box:a', 'box:a'], 'one after the other')
-  const at = async (minutes: number) => {
-    now = minutes * 60_000
-    replications.look()
-    return settled()
-  }
-  t.same(await at(119), [])
-  failure = new Error('no route')
-  t.same(await at(120), ['box:a'])
-  t.same(await at(134), [])
-  failure = new ReplicationRefused('diverged')
-  t.same(await at(135), ['box:a'], 'tried again')
-  t.same(await at(254), [], 'not so soon when it was refused')
-  t.same(await at(255), ['box:a'])
-  await replications.close()
-  bus.emit('snapshot taken', { dataset: 'src/a', reason: 'backup' })
-  t.same(await settled(), [])
 })

@@ -1,115 +1,31 @@
-/** Getting back: plans, refusals, the order of commands and what is taken back when one fails, copies, clones; zfs(8) is recorded output of OpenZFS 2.1. */
+/** Getting back: plans, refusals, the order of commands and what is taken back when one fails, clones. */
 
-import { link, mkdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { cloneOne } from '../../server/cli/clone.ts'
-import type { CommandContext } from '../../server/cli/context.ts'
-import { type RestoreOptions, type RestoreTools, restore } from '../../server/cli/restore.ts'
+import type { RestoreOptions } from '../../server/cli/restore.ts'
 import type { Configuration } from '../../server/config/types.ts'
 import { done, failed } from '../../server/outcome.ts'
-import { runCoreutils } from '../../server/restore/copy.ts'
 import { findSnapshot } from '../../server/restore/find-snapshot.ts'
 import { findServer } from '../../server/restore/served-share.ts'
 import type { RunningServer } from '../../server/serve/running-server.ts'
 import { SharePauses } from '../../server/serve/share-pauses.ts'
 import { prepareDatasets } from '../../server/zfs/dataset-shares.ts'
-import type { CommandResult, CommandRunner } from '../../storage/zfs/command.ts'
+import type { CommandRunner } from '../../storage/zfs/command.ts'
 import { FAKE_STATUS } from './fake-status.ts'
-
-const NOW = Date.UTC(2026, 10, 23, 10, 15, 7)
-const STAMP = '2026-11-23_101507Z'
-const KEPT = `tank/mac-before-restore-${STAMP}`
-const CLONE = `tank/mac-restored-${STAMP}`
-
-const SNAPSHOTS =
-  'tank/mac@first\t1795434063\t0\t24576\t0\tbackup\t\n' +
-  'tank/mac@second\t1795434064\t512\t24576\t0\tmanual\t\n' +
-  'tank/mac@third\t1795434065\t0\t24576\t1\t-\t\n'
-const DATASET = 'tank/mac\t/tank/mac\tyes\t-\t536870912\t24576\t536846336\n'
-const LOCAL = 'refquota\t536870912\nrecordsize\t1048576\nquota\t1073741824\nkeylocation\tprompt\n'
-
-/** What zfs says; the first entry with a piece of the command counts. */
-const READS: Readonly<Record<string, Partial<CommandResult>>> = {
-  '-t snapshot': { stdout: SNAPSHOTS },
-  'filesystem,volume': { stdout: 'tank/mac\n' },
-  'list -Hp -t filesystem': { stdout: DATASET },
-  'local,received': { stdout: LOCAL },
-  'zpool sync': {},
-  'value written': { stdout: '4096\n' },
-}
-
-function zfs(answers: Readonly<Record<string, Partial<CommandResult>>> = {}) {
-  const changes: string[] = []
-  const run: CommandRunner = async (program, args) => {
-    const command = [program, ...args].join(' ')
-    const isRead = /^(zfs (list|get)|zpool sync) /.test(command)
-    if (!isRead) changes.push(command)
-    const all = [...Object.entries(answers), ...Object.entries(READS)]
-    const [, answer] = all.find(([piece]) => command.includes(piece)) ?? []
-    if (answer === undefined && isRead) throw new Error(`no answer to: ${command}`)
-    return { code: 0, stdout: '', stderr: '', ...answer }
-  }
-  return { run, changes }
-}
-
-interface Session {
-  readonly directory: string
-  readonly opens?: readonly string[]
-  readonly tools?: Partial<RestoreTools>
-}
-
-function contextIn(
-  directory: string,
-): CommandContext & { readonly stderr: PassThrough; readonly stdout: PassThrough } {
-  return {
-    ...{ stdin: Readable.from(['']), stdout: new PassThrough(), stderr: new PassThrough(), directory },
-    ...{ isRoot: true, startServer: () => Promise.reject(new Error('not here')) },
-  }
-}
-
-async function configured(t: Test): Promise<string> {
-  const directory = t.testdir({ state: {}, folder: { '.snapshots': {} } })
-  const shares =
-    '[[share]]\nname = "mac"\ndataset = "tank/mac"\n[[share]]\nname = "plain"\npath = "folder"\n' +
-    '[[share]]\nname = "folder"\npath = "folder"\nsnapshot_folder = ".snapshots"\n' +
-    '[[target]]\nname = "iqn.2026-11.test:disk"\n[[target.lun]]\nid = 0\nzvol = "tank/disk"\n' +
-    '[[target.lun]]\nid = 1\npath = "image"\n'
-  await writeFile(join(directory, 'poolhouse.toml'), `[server]\nname = "t"\nstate_dir = "state"\n${shares}`)
-  return directory
-}
-
-/** Runs the command with zfs and a server that are not there. */
-async function run(share: string, options: RestoreOptions, { directory, opens = [], tools = {} }: Session) {
-  const calls: string[] = []
-  const context = contextIn(directory)
-  const code = await restore(context, share, options, {
-    run: zfs().run,
-    copy: runCoreutils,
-    now: () => NOW,
-    server: async () =>
-      done({
-        opensOf: () => opens,
-        pause: async (name, force) => {
-          calls.push(`pause ${name} ${force}`)
-          return done(undefined)
-        },
-        resume: async (name) => {
-          calls.push(`resume ${name}`)
-          return done(undefined)
-        },
-        release: () => void calls.push('release'),
-      }),
-    ...tools,
-  })
-  context.stdout.end()
-  context.stderr.end()
-  return { code, calls, stdout: await text(context.stdout), stderr: await text(context.stderr) }
-}
-
-const BACK = { snapshot: 'second', rollback: true, yes: true }
+import {
+  BACK,
+  CLONE,
+  configured,
+  contextIn,
+  DATASET,
+  KEPT,
+  NOW,
+  run,
+  type Session,
+  STAMP,
+  zfs,
+} from './restore-frame.ts'
 
 t.test('the snapshot that is meant', async (t) => {
   const moments = [
@@ -286,50 +202,12 @@ t.test('an interrupted restore is not taken for a missing dataset', async (t) =>
     '-d 1 -t filesystem': { stdout: `tank\n${KEPT}\n${CLONE}\n` },
   })
   const shares = [{ name: 'mac', dataset: 'tank/mac', timeMachine: true }]
-  const { unserved } = await prepareDatasets({ shares } as unknown as Configuration, runner, 'all')
+  const { failures } = await prepareDatasets({ shares } as unknown as Configuration, runner, 'all')
   t.match(
-    unserved[0]?.message,
+    failures[0]?.message,
     `zfs rename ${CLONE} tank/mac && zfs set canmount=on tank/mac && zfs mount tank/mac`,
   )
   t.same(changes, [], 'nothing was made')
-})
-
-t.test('a copy beside it', async (t) => {
-  const directory = await configured(t)
-  const root = join(directory, 'folder', '.snapshots', '@GMT-2026.11.23-10.15.07')
-  await mkdir(join(root, 'docs'), { recursive: true })
-  await writeFile(join(root, 'docs', 'a'), 'then', { mode: 0o640 })
-  await link(join(root, 'docs', 'a'), join(root, 'docs', 'b'))
-  await writeFile(join(root, 'hole'), '')
-  await truncate(join(root, 'hole'), 64 << 20)
-  await symlink('/etc', join(root, 'out'))
-  const copy = async (options: Partial<RestoreOptions>, tools = {}) => {
-    const result = await run('folder', { snapshot: 'latest', yes: true, ...options }, { directory, tools })
-    return `${result.code} ${result.stdout}${result.stderr}`
-  }
-  t.match(await copy({ to: 'all', dryRun: true }), /^0 .* is copied to .*all: /)
-  await t.rejects(stat(join(directory, 'all')))
-  t.match(await copy({ to: 'all' }), /^0 .*\nrestored to .*all\n/s)
-  const file = await stat(join(directory, 'all', 'docs', 'a'))
-  t.same([file.mode & 0o777, file.nlink], [0o640, 2])
-  t.ok((await stat(join(directory, 'all', 'hole'))).blocks < 100)
-  t.match(await copy({ to: 'all' }), /^1 .*not empty/s)
-  t.match(await copy({ to: 'one', path: 'docs/a' }), /^0/)
-  t.equal(await readFile(join(directory, 'one'), 'utf8'), 'then')
-  t.match(await copy({ to: 'one' }), /exists and is no folder/)
-  t.match(await copy({ to: 'x', path: '../..' }), /give a path from the share's root/)
-  t.match(await copy({ to: 'x', path: 'out/passwd' }), /leads out of the snapshot/)
-  t.match(await copy({ to: 'x', path: 'out' }), /is a link/)
-  t.match(await copy({ to: 'x', path: 'nowhere' }), /has no "nowhere"/)
-  t.match(await copy({ to: join(root, 'x') }), /in the snapshot itself/)
-  const huge = async () => ({ code: 0, stdout: `${2 ** 60}\t/x\n`, stderr: '' })
-  t.match(await copy({ to: 'x' }, { copy: huge }), /to be copied, and .* has room for/)
-  const torn: RestoreTools['copy'] = async (program, args) =>
-    program === 'du'
-      ? runCoreutils(program, args)
-      : { code: 1, stdout: '', stderr: 'cp: a: Input/output error\n' }
-  t.match(await copy({ to: 'y' }, { copy: torn }), /^1 .*may be incomplete:\ncp: a: Input/s)
-  t.match((await run('plain', { snapshot: 'x', to: 'z' }, { directory })).stderr, /"plain" has no snapshots/)
 })
 
 t.test('clones say the lines that serve them', async (t) => {

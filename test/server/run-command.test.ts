@@ -22,7 +22,7 @@ t.test('commands', async (t) => {
 
   await zfsIs('echo "$LC_ALL $*"; echo wrong >&2; exit 3')
   const failed = await createCommandRunner(LONG_LIMIT)('zfs', ['list', 'a b'])
-  t.same(failed, { code: 3, stdout: 'C list a b\n', stderr: 'wrong\n' })
+  t.same(failed, { code: 3, stdout: 'C.UTF-8 list a b\n', stderr: 'wrong\n' })
 
   // Its child keeps the output open when it is killed: as little ends as with what waits in the kernel.
   await zfsIs(`sleep 600 & echo $! > ${join(directory, 'pid')}; wait`)

@@ -5,7 +5,7 @@ import { Events } from '../../server/events.ts'
 import { createLogger } from '../../server/logging/logger.ts'
 import { done, failed } from '../../server/outcome.ts'
 import { createStatusApi } from '../../server/status/api.ts'
-import { FAKE_BACKUPS, FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
+import { FAKE_BACKUPS, FAKE_POOLS, FAKE_STATUS, FAKE_USAGE } from './fake-status.ts'
 
 t.test('the status interface', async (t) => {
   const app = createStatusApi({
@@ -18,6 +18,7 @@ t.test('the status interface', async (t) => {
       status: () => FAKE_STATUS,
       usage: () => FAKE_USAGE,
       backups: () => FAKE_BACKUPS,
+      pools: () => FAKE_POOLS,
       events: new Events(() => undefined),
       closeSession: (id) => id === '17',
       closeFile: () => false,
@@ -36,6 +37,7 @@ t.test('the status interface', async (t) => {
     app.request(`http://${host}${path}`, init)
   const page = await ask('/')
   t.match(await page.text(), /<h1>Ocean<\/h1>[\s\S]*anna&lt;b&gt;/, 'names of users are escaped')
+  t.match(await (await ask('/')).text(), /pool tank is suspended: zpool status tank/)
   t.match(page.headers.get('content-security-policy'), /default-src 'none'/)
   t.match(await (await ask('/api/status')).json(), {
     server: { name: 'Ocean', started: '1970-01-01T00:00:00.000Z' },
@@ -47,6 +49,8 @@ t.test('the status interface', async (t) => {
   t.match(metrics, /^poolhouse_open_files 3$/m)
   t.match(metrics, /^poolhouse_watches 5$/m)
   t.match(metrics, /^poolhouse_backup_age_seconds\{share="backup",mac="Anna's <Mac>",bundle=.*\} 900$/m)
+  t.match(metrics, /^poolhouse_pool_suspended\{pool="tank"\} 1$/m)
+  t.match(metrics, /^poolhouse_pool_suspended\{pool="other"\} 0$/m)
   t.match(metrics, /^poolhouse_backup_stale\{.*\} 1$/m)
   t.match(metrics, /^poolhouse_limit\{what="open_files"\} 12$/m)
   t.match(metrics, /^poolhouse_limit_used_ratio\{what="open_files"\} 0.25$/m)

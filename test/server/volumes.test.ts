@@ -18,6 +18,8 @@ import { FAKE_USAGE } from './fake-status.ts'
 const MIB = 1024 * 1024
 const TIB = 1024 ** 4
 const log = pino({ level: 'silent' })
+const workers = createWorkerPool({ size: 1 })
+t.teardown(() => workers.close())
 
 type Served = ShareConfiguration & { readonly path: string }
 
@@ -30,7 +32,7 @@ function sharesOf(toml: string): Served[] {
 
 function storageIn(stateDirectory: string): ShareStorage {
   const clock = { now: () => 0, after: () => () => undefined }
-  return new ShareStorage({ workers: createWorkerPool({ size: 1 }), clock, stateDirectory, log })
+  return new ShareStorage({ workersFor: async () => workers, clock, stateDirectory, log })
 }
 
 async function folders(t: Test): Promise<{ state: string; data: string }> {
@@ -160,7 +162,12 @@ t.test('status and metrics tell of each user', async (t) => {
   ])
   const [first] = spaces
   t.match(first && shareRow(first), ['tm (anna)', join(path, 'anna'), /B$/, '4 MiB', /MiB$/, '4 MiB'])
-  const metrics = createMetrics({ usage: () => FAKE_USAGE, space: async () => spaces, backups: () => [] })
+  const metrics = createMetrics({
+    usage: () => FAKE_USAGE,
+    space: async () => spaces,
+    backups: () => [],
+    pools: () => [],
+  })
   const text = await metrics.metrics()
   t.match(text, `poolhouse_share_limit_bytes{share="tm",user="anna"} ${4 * MIB}\n`)
   t.match(text, `poolhouse_share_used_bytes{share="tm",user="bert"} ${spaces[1]?.usedBytes}\n`)

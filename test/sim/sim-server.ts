@@ -91,6 +91,7 @@ export function createSimServer(options: SimServerOptions = {}): SimServer {
   const leases = { frames: 0, payloads: 0 }
   const server: Server = {
     counters: { connections: 0, requests: 0, failedLogins: 0, bytesRead: 0, bytesWritten: 0 },
+    shareUses: new Map(),
     usage: new Usage(),
     serverGuid,
     serverStartTime: filetimeOfMilliseconds(environment.now()),

@@ -42,6 +42,7 @@ const { notReady, mediumError, hardwareError, illegalRequest, unitAttention, dat
 /** SPC-4 annex D, by name. */
 export const senses = {
   none: { key: SenseKey.noSense, code: 0x0000 },
+  interventionRequired: { key: notReady, code: 0x0403 },
   sanitizing: { key: notReady, code: 0x041b },
   noMedium: { key: notReady, code: 0x3a00 },
   writeError: { key: mediumError, code: 0x0c00 },

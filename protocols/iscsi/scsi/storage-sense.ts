@@ -14,6 +14,8 @@ export function senseOfStorageError(error: unknown, writes: boolean): Sense | un
     case 'access-denied':
     case 'not-permitted':
       return senses.writeProtected
+    case 'not-ready':
+      return senses.interventionRequired
     default:
       return writes ? senses.writeError : senses.readError
   }

@@ -138,6 +138,8 @@ function connect(context: CommandContext, share: Share, admission: Admission): T
     creationTime: context.server.environment.now(),
   }
   session.treeConnectTable.set(treeId, treeConnect)
+  const { shareUses } = context.server
+  shareUses.set(share.name, (shareUses.get(share.name) ?? 0) + 1)
   context.treeConnect = treeConnect
   const isPipe = share.type === 'pipe'
   return {

@@ -213,6 +213,8 @@ export interface Counters {
 
 export interface Server {
   readonly counters: Counters
+  /** Tree connects made since the start, by the share's name: who was here between two looks is seen, too. */
+  readonly shareUses: Map<string, number>
   readonly usage: Usage
   readonly serverGuid: Buffer
   /** FILETIME */

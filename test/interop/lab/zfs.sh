@@ -100,6 +100,15 @@ check "it is named after the Mac" sh -c "zfs list -H -t snapshot -o name tank/ba
 check "it is marked as ours" is "$(zfs list -H -t snapshot -o poolhouse:reason tank/backups/mac | tail -n 1)" backup
 zfs list -H -t snapshot -o name,used tank/backups/mac | sed 's/^/     /'
 
+echo "--- a Mac"
+visit() { node /project/dist/test/interop/mac/visit.js $PORT mac "$PASSWORD" mac /tank/backups/mac; }
+snapshots_of() { zfs list -H -t snapshot -o name tank/backups/mac | grep -c "$1"; }
+visit
+check "the Mac's visit was without a fault" is "$?" 0
+check "its backup is followed by a snapshot" within 90 snapshots_of 'Z_macbook'
+check "with what it wrote" sh -c 'cmp /tank/backups/mac/MacBook.sparsebundle/bands/1 /tank/backups/mac/.zfs/snapshot/*_macbook/MacBook.sparsebundle/bands/1'
+check "status knows it" sh -c "$POOLHOUSE status --json --config $CONF | grep -q '\"mac\": \"MacBook\"'"
+
 echo "--- by hand"
 check "create" ph snapshot create files "before the move"
 NAME=$(zfs list -H -t snapshot -o name tank/files | sed 's/.*@//')
@@ -161,6 +170,8 @@ if section replication; then . /script/zfs/replicate.sh; fi
 if section vanishing; then . /script/zfs/vanishing.sh; fi
 if section contracts; then . /script/zfs/contracts.sh; fi
 if section zvol; then . /script/zfs/zvol.sh; fi
+if section users; then . /script/zfs/users.sh; fi
+if section suspended; then . /script/zfs/suspended.sh; fi
 if section copies || section rollback || section clones; then . /script/zfs/restore.sh; fi
 [ $LAB_FAIL = 0 ] || tail -n 30 /tmp/server.log
 finish

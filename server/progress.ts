@@ -1,10 +1,10 @@
-/** How far a stream is: bytes, rate over the last seconds, and the time that is left by it. */
+/** How far a stream or a copy is: bytes, rate over the last seconds, and the time that is left by it. */
 
-import { formatSize } from '../config/sizes.ts'
+import { formatSize } from './config/sizes.ts'
 
 export interface Reading {
   readonly bytes: number
-  /** As `zfs send` guesses beforehand; undefined: it did not say. */
+  /** As it was guessed beforehand; undefined: it was not. */
   readonly total: number | undefined
   /** Bytes per second. */
   readonly rate: number
@@ -52,12 +52,6 @@ export class ProgressMeter {
       secondsLeft: left === undefined || rate === 0 ? undefined : left / rate,
     }
   }
-}
-
-/** The total of `zfs send -nvP`. */
-export function parseEstimate(output: string): number | undefined {
-  const [, bytes] = /^size\t(\d+)$/m.exec(output) ?? []
-  return bytes === undefined ? undefined : Number(bytes)
 }
 
 /** `1.2 GiB of 10 GiB, 110 MiB/s, 1 min 20 s left`. */
