@@ -1,6 +1,7 @@
 /** MS-FSA 2.1.5.6.3: listing directories with patterns, in pages, while they change. */
 
 import type { Test } from 'tap'
+import type { FileStat } from '../../../storage/file-system.ts'
 import type { Fixture, Lab } from './lab.ts'
 
 const MANY = 1000
@@ -24,7 +25,8 @@ async function patterns(lab: Lab): Promise<void> {
   const [self, parent] = entries
   t.equal(self?.stat.fileId, (await directory.stat()).fileId)
   t.equal(parent?.stat.fileId, (await lab.open('')).stat.fileId)
-  t.same(entries.find((entry) => entry.name === 'One.txt')?.stat, await file.stat(), 'stat as from a handle')
+  const listed = entries.find((entry) => entry.name === 'One.txt')?.stat
+  t.same(atRest(listed), atRest(await file.stat()), 'stat as from a handle')
   t.equal(entries.find((entry) => entry.name === 'sub')?.stat.type, 'directory')
   const sorted = async (pattern: string) => (await lab.names('d', { pattern })).sort()
   t.same(await sorted('*.TXT'), ['One.txt', 'two.txt'])
@@ -44,6 +46,13 @@ async function patterns(lab: Lab): Promise<void> {
     ['.', '..', 'd'],
   )
   t.equal(root[0]?.stat.fileId, root[1]?.stat.fileId, 'above the root is the root')
+}
+
+/** All but the room it takes: ZFS counts a file's blocks when it writes the transaction group, up to seconds after the file was written. */
+function atRest(stat: FileStat | undefined): Omit<FileStat, 'allocated'> {
+  if (stat === undefined) throw new Error('the file is not in the listing')
+  const { allocated: _, ...rest } = stat
+  return rest
 }
 
 async function pages(lab: Lab): Promise<void> {
