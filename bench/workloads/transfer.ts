@@ -16,7 +16,7 @@ export function readLargeFile(protection: Protection, mark: number): Workload {
     name: rowName('read', protection),
     mark,
     unit: BYTES,
-    prepare: (ground) => makeRandomFile(source(ground, protection), bytesOf(ground, protection)),
+    prepare: makeSource(protection),
     async verify(ground, server) {
       await verifyProtection(ground, server, protection)
       const copy = join(ground.local, 'copy.bin')
@@ -53,7 +53,7 @@ export function writeLargeFile(protection: Protection, mark: number): Workload {
     name: rowName('write', protection),
     mark,
     unit: BYTES,
-    prepare: (ground) => makeRandomFile(source(ground, protection), bytesOf(ground, protection)),
+    prepare: makeSource(protection),
     async verify(ground, server) {
       await verifyProtection(ground, server, protection)
       await smbclient(ground, server, protection, put(ground))
@@ -79,6 +79,10 @@ export function rowName(what: string, { name }: Protection): string {
 
 function bytesOf({ fileBytes }: Ground, { part }: Protection): number {
   return Math.ceil(fileBytes * part)
+}
+
+function makeSource(protection: Protection): (ground: Ground) => Promise<void> {
+  return (ground) => makeRandomFile(source(ground, protection), bytesOf(ground, protection))
 }
 
 function fileOf({ part }: Protection): string {

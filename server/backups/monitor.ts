@@ -23,14 +23,12 @@ interface BackupReader {
   readonly saysCompletion: boolean
 }
 
+const WINDOWS = { version: catalogueVersion, saysCompletion: false }
+
 const READERS: Readonly<Record<BackupKind, BackupReader>> = {
   'Time Machine': { list: listBundles, version: versionOf, read: readBundle, saysCompletion: true },
-  'Windows image': {
-    ...{ list: listImages, version: catalogueVersion, read: readImage, saysCompletion: false },
-  },
-  'File History': {
-    ...{ list: listHistories, version: catalogueVersion, read: readHistory, saysCompletion: false },
-  },
+  'Windows image': { ...WINDOWS, list: listImages, read: readImage },
+  'File History': { ...WINDOWS, list: listHistories, read: readHistory },
 }
 
 export interface MonitoredShare {
@@ -162,8 +160,7 @@ export class BackupMonitor {
     // A folder that nobody has backed up to is left alone: its disk may sleep.
     const hasBackups = followed.bundles.size > 0 || followed.share.kinds.includes('Time Machine')
     const isOld = hasBackups && now - followed.lastLook >= IDLE_LOOK_MILLISECONDS
-    const isDue = isVisited || isOld
-    if (followed.looked && !isDue) return
+    if (followed.looked && !isVisited && !isOld) return
     followed.wasInUse = activity.inUse
     followed.uses = activity.uses
     followed.lastLook = now

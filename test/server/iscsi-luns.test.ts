@@ -14,12 +14,12 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { parseConfiguration } from '../../server/config/parse.ts'
 import type { TargetConfiguration } from '../../server/config/types.ts'
 import { probeLun, probeNumbers } from '../../server/probe/lun-probe.ts'
 import { openScsiTarget } from '../../server/serve/iscsi-luns.ts'
 import { undoFile } from '../../server/state/undo-log.ts'
 import { blockCdb, Initiator } from '../protocols/iscsi/scsi/lab.ts'
+import { parsed } from './parsed.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'poolhouse-luns-'))
 t.teardown(() => rm(folder, { recursive: true }))
@@ -32,9 +32,7 @@ const settings = {
 
 function configured(luns: string): TargetConfiguration {
   const text = `[[target]]\nname = "iqn.2026-11.lan.ocean:t"\n${luns}`
-  const parsed = parseConfiguration({ text, file: 'p.toml', source: 'p.toml', baseDirectory: folder })
-  if (!parsed.ok) throw new Error(parsed.problems.map((one) => `${one.key}: ${one.message}`).join('\n'))
-  return parsed.configuration.targets[0] as TargetConfiguration
+  return parsed(text, folder).targets[0] as TargetConfiguration
 }
 
 const lun = (keys: string): string => `[[target.lun]]\n${keys}\n`

@@ -14,10 +14,10 @@ import { joinPdu, NO_DIGESTS, splitPdu } from '../../protocols/iscsi/pdu/segment
 import { encodeTextKeys } from '../../protocols/iscsi/pdu/text-keys.ts'
 import { BufferPool } from '../../protocols/transport/buffer-pool.ts'
 import { createEnvironment } from '../../protocols/transport/environment.ts'
-import { parseConfiguration } from '../../server/config/parse.ts'
 import type { Configuration } from '../../server/config/types.ts'
 import { type IscsiService, startIscsi } from '../../server/serve/iscsi-server.ts'
 import { Lane } from '../../storage/lane.ts'
+import { parsed } from './parsed.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'poolhouse-iscsi-'))
 t.teardown(() => rm(folder, { recursive: true }))
@@ -28,9 +28,7 @@ const target = (name: string, keys = '', lun = LUN(`${name}.img`)): string =>
 
 function configured(text: string, listen = '127.0.0.1:0'): Configuration {
   const whole = `[server]\nstate_dir = "${folder}"\n[iscsi]\nlisten = ["${listen}"]\n${text}`
-  const parsed = parseConfiguration({ text: whole, file: 'p.toml', source: 'p.toml', baseDirectory: folder })
-  if (!parsed.ok) throw new Error(parsed.problems.map((one) => `${one.key}: ${one.message}`).join('\n'))
-  return parsed.configuration
+  return parsed(whole, folder)
 }
 
 const log: string[] = []

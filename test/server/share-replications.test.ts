@@ -2,22 +2,20 @@
 
 import pino from 'pino'
 import t from 'tap'
-import { parseConfiguration } from '../../server/config/parse.ts'
 import { Events } from '../../server/events.ts'
 import { ReplicationRefused } from '../../server/zfs/replicate.ts'
 import { ShareReplications } from '../../server/zfs/share-replication.ts'
+import { parsed } from './parsed.ts'
 
 t.test('in the server', async (t) => {
   const text =
     '[[replicate]]\ndataset = "src/a"\nto = "box:a"\nevery = 2\n[[replicate]]\ndataset = "src/a"\nto = "box:b"\nafter_backup = false\n' +
     '[[replicate]]\ndataset = "src/c"\nto = "box:c"\n'
-  const parsed = parseConfiguration({ text, file: 'f', baseDirectory: '/', source: undefined })
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed))
   const bus = new Events((error) => t.fail(String(error)))
   const ran: string[] = []
   let now = 0
   let failure: Error | undefined
-  const replications = new ShareReplications(parsed.configuration, bus, {
+  const replications = new ShareReplications(parsed(text), bus, {
     log: pino({ level: 'silent' }),
     now: () => now,
     run: async ({ id }) => {
@@ -57,13 +55,11 @@ t.test('in the server: datasets of accounts go with their share', async (t) => {
   const text =
     '[[share]]\nname = "homes"\ndataset = "src/homes"\nper_user = true\n' +
     '[[replicate]]\nshare = "homes"\nto = "box:dst/homes"\n'
-  const parsed = parseConfiguration({ text, file: 'f', baseDirectory: '/', source: undefined })
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed))
   const bus = new Events((error) => t.fail(String(error)))
   const ran: string[] = []
   let now = 0
   let isBroken = false
-  const replications = new ShareReplications(parsed.configuration, bus, {
+  const replications = new ShareReplications(parsed(text), bus, {
     log: pino({ level: 'silent' }),
     now: () => now,
     children: async (dataset) => [`${dataset}/anna`, `${dataset}/bob`],

@@ -5,8 +5,6 @@ import { join } from 'node:path'
 import pino from 'pino'
 import t, { type Test } from 'tap'
 import { datasetOf, findShare } from '../../server/cli/snapshot.ts'
-import { parseConfiguration } from '../../server/config/parse.ts'
-import type { Configuration } from '../../server/config/types.ts'
 import { Events } from '../../server/events.ts'
 import { type UserFolderOptions, withUserFolders } from '../../server/serve/user-folders.ts'
 import { prepareDatasets } from '../../server/zfs/dataset-shares.ts'
@@ -15,6 +13,7 @@ import { findUserDataset, makeUserDataset, userDataset } from '../../server/zfs/
 import { Lane } from '../../storage/lane.ts'
 import { createMemoryFileSystem } from '../../storage/memory/file-system.ts'
 import type { CommandRunner } from '../../storage/zfs/command.ts'
+import { parsed } from './parsed.ts'
 
 const PARENT = 'tank/mac'
 const HOUR = 3_600_000
@@ -60,13 +59,6 @@ function fakeZfs(root: string) {
     return answer('')
   }
   return { run, datasets, commands, snapshots }
-}
-
-function parsed(text: string): Configuration {
-  const outcome = parseConfiguration({ text, file: 'p.toml', source: 'p.toml', baseDirectory: '/' })
-  if (!outcome.ok)
-    throw new Error(outcome.problems.map(({ key, message }) => `${key}: ${message}`).join('\n'))
-  return outcome.configuration
 }
 
 const SHARE = `[[share]]\nname = "mac"\ndataset = "${PARENT}"\nper_user = true\nmax_size = "1MiB"\n`

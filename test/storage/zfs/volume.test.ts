@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import t from 'tap'
-import { parseConfiguration } from '../../../server/config/parse.ts'
 import type { Configuration } from '../../../server/config/types.ts'
 import { Events } from '../../../server/events.ts'
 import { ShareSnapshots, takeSnapshot } from '../../../server/zfs/share-snapshots.ts'
 import { prepareVolumes } from '../../../server/zfs/volume-targets.ts'
 import type { CommandResult, CommandRunner } from '../../../storage/zfs/command.ts'
+import { parsed } from '../../server/parsed.ts'
 
 function recorded(answers: Readonly<Record<string, Partial<CommandResult>>>) {
   const commands: string[] = []
@@ -29,12 +29,6 @@ function configured(...luns: string[]): Configuration {
     (lun, index) => `[[target]]\nname = "iqn.2026-11.lan:${index}"\n[[target.lun]]\nid = 0\n${lun}\n`,
   )
   return parsed(text.join(''))
-}
-
-function parsed(text: string): Configuration {
-  const parsed = parseConfiguration({ text, file: 'p.toml', source: 'p.toml', baseDirectory: '/' })
-  if (!parsed.ok) throw new Error(parsed.problems.map(({ key, message }) => `${key}: ${message}`).join('\n'))
-  return parsed.configuration
 }
 
 const missing = (name: string) => ({ code: 1, stderr: `cannot open '${name}': dataset does not exist\n` })
