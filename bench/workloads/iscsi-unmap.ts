@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LARGE_DISK, LARGE_DISK_BYTES, LARGE_DISK_FILE, type RunningServer } from '../peers/peer.ts'
 import { run } from '../programs.ts'
-import { RUN_SECONDS, urlOf } from './iscsi-client.ts'
+import { prepareDisk, RUN_SECONDS, urlOf } from './iscsi-client.ts'
 import { BYTES, type Ground, type Run, type Workload } from './workload.ts'
 
 const GIBIBYTE = 1024 ** 3
@@ -21,8 +21,8 @@ const BLOCK_BYTES = 512
 export function unmap(mark: number): Workload {
   return {
     ...{ name: 'iscsi unmap 100 GiB', unit: BYTES, mark },
-    // The servers make it.
-    prepare: async () => undefined,
+    // The servers make it, but do not start without the other disk.
+    prepare: prepareDisk,
     async verify(ground, server) {
       await once(ground, server)
       const { blocks } = await stat(join(ground.data, LARGE_DISK_FILE))
