@@ -5,6 +5,7 @@ import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { quickStep } from '../bench/quick.ts'
+import { Failures } from './failures.ts'
 import { missing, namespaceArguments, privateNamespace } from './interop/needs.ts'
 import { projectRoot } from './interop/paths.ts'
 import type { Suite } from './interop/suite.ts'
@@ -36,6 +37,7 @@ interface Tally {
 const total: Tally = { passed: 0, failed: 0 }
 /** One line each: what did not run, and why. */
 const leftOut: string[] = []
+const failures = new Failures()
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2)
@@ -74,6 +76,8 @@ function finish(isStrict: boolean): void {
     }
     say('npm run setup:peers (as root, on Debian) installs what is missing')
   }
+  const again = failures.lines()
+  if (again.length > 0) say(['', 'failed:', ...again].join('\n'))
   const failed = total.failed + (isStrict ? leftOut.length : 0)
   say(`${total.passed} passed, ${failed} failed`)
   process.exitCode = failed === 0 ? 0 : 1
@@ -83,6 +87,7 @@ async function lint(): Promise<void> {
   heading('lint')
   const biome = join(projectRoot, 'node_modules', '.bin', 'biome')
   const code = await runStep(biome, ['ci', '--colors=off'], lintSeconds, say)
+  if (code !== 0) sayFailure(`FAIL lint: exit code ${code ?? 'none'}`)
   count(code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 })
 }
 
@@ -96,13 +101,19 @@ async function unit(parts: readonly string[]): Promise<void> {
     count({ passed: 0, failed: 1 })
     return
   }
-  const reader = new TapReader(say)
+  const remember = failures.reader()
+  const reader = new TapReader((line) => {
+    remember(line)
+    say(line)
+  })
   const tap = join(projectRoot, 'node_modules', '.bin', 'tap')
   const code = await runStep(tap, ['--reporter=tap', ...files], unitSeconds, (line) => reader.take(line))
   const { passed, failed } = reader.totals()
   say(`${passed} assertions passed, ${failed} failed, in ${files.length} files`)
   leftOut.push(...reader.skipped.map((name) => `unit test: ${name}`))
-  count({ passed, failed: failed === 0 && code !== 0 ? 1 : failed })
+  const brokeOff = failed === 0 && code !== 0
+  if (brokeOff) sayFailure(`FAIL unit tests: no assertion failed, but the exit code is ${code ?? 'none'}`)
+  count({ passed, failed: brokeOff ? 1 : failed })
 }
 
 /** The compiled files of the tests that exist as sources: `dist` may hold others from before. */
@@ -200,13 +211,15 @@ async function talliedStep(
   take: (line: string) => void,
 ): Promise<Tally> {
   let tally: Tally | undefined
+  const remember = failures.reader()
   const code = await runStep(command, args, seconds, (line) => {
     const [, passed, failed] = /^[a-z-]+: (\d+) passed, (\d+) failed$/.exec(line) ?? []
     if (passed !== undefined) tally = { passed: Number(passed), failed: Number(failed) }
+    remember(line)
     take(line)
   })
   if (tally !== undefined) return tally
-  say(`FAIL ${name}: ended without a result, exit code ${code ?? 'none'}, limit ${seconds} s`)
+  sayFailure(`FAIL ${name}: ended without a result, exit code ${code ?? 'none'}, limit ${seconds} s`)
   return { passed: 0, failed: 1 }
 }
 
@@ -217,6 +230,11 @@ function count(tally: Tally): void {
 
 function heading(text: string): void {
   say(`\n== ${text}`)
+}
+
+function sayFailure(line: string): void {
+  failures.reader()(line)
+  say(line)
 }
 
 function say(line: string): void {

@@ -31,7 +31,7 @@ export async function report(
   if (rows.length > 0) console.log(renderTable(rows, leniency))
   if (compared.length > 0) console.log(renderComparisons(compared))
   if (micros.length > 0) console.log(renderMicros(micros, leniency))
-  for (const { name, error } of broken) console.log(`${name} could not be measured: ${error}`)
+  for (const { name, error } of broken) console.log(`FAIL bench: ${name} could not be measured: ${error}`)
   const directory = keep ? HISTORY : OUT
   const record = await writeRecord(directory, measured, description)
   console.log(`written to ${record}`)
@@ -45,14 +45,16 @@ export async function report(
 
 function tell({ rows, compared, micros, broken }: Measured, leniency: number): number {
   const summaries = [
-    ...rows.map((row) => summarize(row, leniency)),
-    ...compared.map(summarizeComparison),
-    ...micros.map((row) => summarizeMicro(row, leniency)),
+    ...rows.map((row) => ({ name: row.name, ...summarize(row, leniency) })),
+    ...compared.map((row) => ({ name: row.name, ...summarizeComparison(row) })),
+    ...micros.map((row) => ({ name: row.name, ...summarizeMicro(row, leniency) })),
   ]
-  const missed = summaries.filter(({ failures }) => failures.length > 0).length
-  const failed = missed + broken.length
+  const missed = summaries.filter(({ failures }) => failures.length > 0)
+  // As the suites say it, for whoever reads the output of many steps.
+  for (const { name, failures } of missed) console.log(`FAIL bench: ${name}: ${failures.join(', ')}`)
+  const failed = missed.length + broken.length
   const refused = summaries.filter(({ failures, refused }) => failures.length === 0 && refused !== undefined)
   if (refused.length > 0) console.log(`${refused.length} rows were refused: measure them again`)
-  console.log(`bench: ${summaries.length - missed - refused.length} passed, ${failed} failed`)
+  console.log(`bench: ${summaries.length - missed.length - refused.length} passed, ${failed} failed`)
   return failed
 }
