@@ -127,19 +127,19 @@ export type OpenOutcome =
       /** With the names as they are stored (case, Unicode form), '/'-separated; '' for the root. */
       readonly path: string
       /** The named stream's name as it is stored; absent: the file itself. */
-      readonly stream?: string
+      readonly stream?: string | undefined
       readonly stat: FileStat
-      readonly permissions?: Permissions
+      readonly permissions?: Permissions | undefined
       /** Stored earlier by `setSecurityDescriptor`, with a file that existed. */
-      readonly securityDescriptor?: Buffer
+      readonly securityDescriptor?: Buffer | undefined
       /** Stored with the directory of a file that existed, whose entry may be removed. */
-      readonly parentDescriptor?: Buffer
+      readonly parentDescriptor?: Buffer | undefined
     }
   | {
       readonly ok: false
       readonly error: StorageErrorCode
       /** With 'unheeded': the directory's. */
-      readonly parentDescriptor?: Buffer
+      readonly parentDescriptor?: Buffer | undefined
     }
 
 /** Attributes to change; what is absent stays. */

@@ -9,14 +9,19 @@ const CLOSE_MILLISECONDS = 0.4
 const LOOK_MILLISECONDS = 0.1
 
 let lastAnswer = Number.NEGATIVE_INFINITY
+let lastClient: object | undefined
 let until = 0
 let isLooking = false
 
-/** Answers were sent. Costs at most one look in vain when the client then rests. */
-export function answered(): void {
+/**
+ * Answers were sent. Costs at most one look in vain when the client then rests. With several clients in turns there is always one that has
+ * asked already, or the processor is better left to them.
+ */
+export function answered(client: object): void {
   const now = performance.now()
-  const isClose = now - lastAnswer < CLOSE_MILLISECONDS
+  const isClose = client === lastClient && now - lastAnswer < CLOSE_MILLISECONDS
   lastAnswer = now
+  lastClient = client
   if (!isClose) return
   until = now + LOOK_MILLISECONDS
   if (isLooking) return

@@ -61,7 +61,7 @@ export class Outbox {
     if (isJoined) this.#writeJoined(chunks, bytes, done)
     else this.#writeEach(chunks, done)
     this.#flushed()
-    answered()
+    answered(socket)
   }
 
   #writeJoined(chunks: readonly Buffer[], bytes: number, done: () => void): void {

@@ -17,6 +17,7 @@ import type { ServerStatus, ServerTotals, ServerUsage } from '../status/server-s
 import { createCommandRunner } from '../zfs/run-command.ts'
 import { followBackups } from './backups.ts'
 import { type ServerDiscovery, startServerDiscovery } from './discovery.ts'
+import { IdleMemory } from './idle-memory.ts'
 import { type IscsiService, startIscsi } from './iscsi-server.ts'
 import { PoolThreads } from './pool-threads.ts'
 import type { RunningServer, StartOptions, StartServer } from './running-server.ts'
@@ -114,7 +115,8 @@ async function start(
   const backups = followBackups(server, volumes.monitored(), events)
   volumes.onNew = () => backups.follow(volumes.monitored())
   const parts = { options, volumes, server, listener, iscsi, discovery, durables }
-  return runningServer({ ...foundation, ...parts, backups })
+  const memory = new IdleMemory({ log })
+  return runningServer({ ...foundation, ...parts, backups, memory })
 }
 
 function logAs(
@@ -136,11 +138,12 @@ interface Parts extends Foundation {
   readonly discovery: ServerDiscovery
   readonly durables: DurableHandleFile
   readonly backups: BackupMonitor
+  readonly memory: IdleMemory
 }
 
 function runningServer(parts: Parts): RunningServer {
   const { options, events, threads, storage, previous } = parts
-  const { volumes, server, listener, iscsi, discovery, durables, backups } = parts
+  const { volumes, server, listener, iscsi, discovery, durables, backups, memory } = parts
   return {
     events,
     get listeners() {
@@ -175,7 +178,7 @@ function runningServer(parts: Parts): RunningServer {
       // What their clients may come back for is kept for the next run.
       server.durables.end(server)
       await Promise.all([suspendOpens(server), durables.close()])
-      await Promise.all([backups.close(), previous.close()])
+      await Promise.all([backups.close(), previous.close(), memory.close()])
       await Promise.all([storage.close(), goodbye])
       await threads.close()
     },

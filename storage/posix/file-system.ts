@@ -103,12 +103,10 @@ class PosixFileSystem implements FileSystem {
       fileCreated: reply.fileCreated,
       path: reply.path,
       stat,
-      ...(reply.streamName !== undefined && { stream: reply.streamName }),
-      ...(reply.permissions !== undefined && { permissions: reply.permissions }),
-      ...(reply.securityDescriptor !== undefined && {
-        securityDescriptor: Buffer.from(reply.securityDescriptor),
-      }),
-      ...(reply.parentDescriptor !== undefined && { parentDescriptor: Buffer.from(reply.parentDescriptor) }),
+      stream: reply.streamName,
+      permissions: reply.permissions,
+      securityDescriptor: reply.securityDescriptor && Buffer.from(reply.securityDescriptor),
+      parentDescriptor: reply.parentDescriptor && Buffer.from(reply.parentDescriptor),
     }
   }
 
@@ -177,11 +175,7 @@ function ownMemory(descriptors: {
 }
 
 function refusalOf({ error, parentDescriptor }: OpenReply & { ok: false }): OpenOutcome {
-  return {
-    ok: false,
-    error,
-    ...(parentDescriptor !== undefined && { parentDescriptor: Buffer.from(parentDescriptor) }),
-  }
+  return { ok: false, error, parentDescriptor: parentDescriptor && Buffer.from(parentDescriptor) }
 }
 
 /** Opens a directory as a file system. @throws StorageError when it cannot be opened */

@@ -311,7 +311,7 @@ export class PosixHandle implements FileHandle {
   async #close(): Promise<void> {
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
     this.#context.forget(this)
-    await Promise.all([...this.#cursors].map((cursor) => cursor.close()))
+    if (this.#cursors.size > 0) await Promise.all([...this.#cursors].map((cursor) => cursor.close()))
     const { fd, link } = this.#node
     const descriptors = [fd, ...(link === undefined ? [] : [link]), ...this.#retired]
     const close = this.#context.answersFromMemory

@@ -182,17 +182,17 @@ function accessOf(share: Share, found: Found): Access {
     write: mayAccess(fd, constants.W_OK),
     execute: mayAccess(fd, constants.X_OK),
     owner: isOwner(record),
+    remove: false,
   }
-  if (found.path === '')
-    return { permissions: { ...permissions, remove: false }, parentDescriptor: undefined }
+  if (found.path === '') return { permissions, parentDescriptor: undefined }
   const parent = openDirectoryExact(share, splitPath(found.path).parent)
   try {
-    const remove = mayRemove(parent, found)
-    const isAsked = remove && !found.created
+    permissions.remove = mayRemove(parent, found)
+    const isAsked = permissions.remove && !found.created
     const parentDescriptor = isAsked
       ? asServer(() => storedDescriptor({ kind: 'path-only', fd: parent }))
       : undefined
-    return { permissions: { ...permissions, remove }, parentDescriptor }
+    return { permissions, parentDescriptor }
   } finally {
     close(parent)
   }

@@ -224,7 +224,7 @@ export class NodeTable<O extends SharedOpen> {
     const lastOfStream = stream.opens.size === 0
     const lastOfFile = file.openCount === 0
     // POSIX' opens do not keep a name: the file goes once only they are left.
-    const goes = lastOfFile || isHeldByPosixAlone(file)
+    const goes = file.deletePending !== undefined && (lastOfFile || isHeldByPosixAlone(file))
     const removeFile = goes ? file.deletePending : undefined
     // A stream that was to go may go when the file does; on its own it goes earlier.
     const removeStream = lastOfStream && removeFile === undefined ? stream.deletePending : undefined

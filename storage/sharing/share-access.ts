@@ -56,6 +56,8 @@ export function deletionConflicts(ofFile: Sharing, ofStream: Sharing): boolean {
   return (neededShare(ofFile) & ShareMode.delete & ~ofStream.share) !== 0
 }
 
+const SHARE_MODES = Object.values(ShareMode)
+
 /**
  * The opens of one stream, counted as IoCheckShareAccess does, so that a check costs the same
  * however many there are.
@@ -70,7 +72,7 @@ export class ShareAccess {
   permits(sharing: Sharing): boolean {
     const needs = neededShare(sharing)
     if (needs === 0) return true
-    return Object.values(ShareMode).every((bit) => {
+    return SHARE_MODES.every((bit) => {
       const othersGrant = (this.#granting.get(bit) ?? 0) === this.#participants
       const othersNeed = (this.#needing.get(bit) ?? 0) > 0
       return ((needs & bit) === 0 || othersGrant) && ((sharing.share & bit) !== 0 || !othersNeed)
@@ -99,7 +101,7 @@ export class ShareAccess {
     const needs = neededShare(sharing)
     if (needs === 0) return
     this.#participants += step
-    for (const bit of Object.values(ShareMode)) {
+    for (const bit of SHARE_MODES) {
       if ((needs & bit) !== 0) this.#needing.set(bit, (this.#needing.get(bit) ?? 0) + step)
       if ((sharing.share & bit) !== 0) this.#granting.set(bit, (this.#granting.get(bit) ?? 0) + step)
     }

@@ -79,8 +79,12 @@ export async function shownStat(server: Server, open: Open): Promise<FileStat> {
 
 /** The fields that CREATE and CLOSE responses share. */
 export function attributeFieldsOf(stat: FileStat, share: Share, name: string): FileAttributeFields {
+  const { creationTime, lastAccessTime, lastWriteTime, changeTime } = fileTimesOf(stat)
   return {
-    ...fileTimesOf(stat),
+    creationTime,
+    lastAccessTime,
+    lastWriteTime,
+    changeTime,
     allocationSize: stat.allocated,
     endOfFile: stat.size,
     fileAttributes: fileAttributesOf(stat, share, name),

@@ -83,15 +83,23 @@ export function claimIdly(server: Server, request: ClaimRequest): Claim | undefi
 
 function placeOf(request: ClaimRequest): { readonly target: Target; readonly shared: SharedFile } {
   const { volumeId, fileId } = request.stat
-  const target = { volumeId, fileId, ...(request.stream === '' ? {} : { stream: request.stream }) }
+  const target = request.stream === '' ? { volumeId, fileId } : { volumeId, fileId, stream: request.stream }
   const { root, path, handle, overwrites, isDirectory, oplockKey, parentOplockKey } = request
   const attributesOnly = (request.access & ~ATTRIBUTE_RIGHTS) === 0
   const metadataOnly = (request.access & ~(ATTRIBUTE_RIGHTS | FileAccess.READ_CONTROL)) === 0
   const needed = overwrites ? request.access | FileAccess.WRITE_DATA : request.access
   const shared = {
-    ...{ root, path, handle, attributesOnly, metadataOnly, isDirectory, oplockKey, parentOplockKey },
+    root,
+    path,
+    handle,
+    attributesOnly,
+    metadataOnly,
+    isDirectory,
+    oplockKey,
+    parentOplockKey,
     posix: request.posix,
-    ...{ access: grantedAccessOf(needed), share: request.shareAccess },
+    access: grantedAccessOf(needed),
+    share: request.shareAccess,
   }
   return { target, shared }
 }

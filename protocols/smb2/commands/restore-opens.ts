@@ -134,15 +134,18 @@ function claimed(
 
 function openOf(right: Right, record: DurableRecord, { handle }: Opened, claim: Claim): Open {
   const id = BigInt(`0x${record.id}`)
+  const fileId = { persistent: id, volatile: id }
   const { grantedAccess, maximalAccess, shareAccess, createOptions, createAction, creationTime } = record
-  const open = new Open({
-    ...{ right, grantedAccess, maximalAccess, shareAccess, createOptions, createAction, creationTime },
-    posix: record.posix,
-    fileId: { persistent: id, volatile: id },
-    file: { handle, type: 'file', stream: record.stream, ...claim },
-    pipe: undefined,
-    pathName: pathNameOf(record.path, record.stream),
-  })
+  const open = new Open(
+    {
+      ...{ grantedAccess, maximalAccess, shareAccess, createOptions, createAction },
+      posix: record.posix,
+      file: { handle, type: 'file', stream: record.stream, ...claim },
+      pipe: undefined,
+      pathName: pathNameOf(record.path, record.stream),
+    },
+    { fileId, right, isPrevious: false, creationTime },
+  )
   open.durable = record.durable
   open.createGuid = record.createGuid === undefined ? undefined : bytes(record.createGuid)
   open.mode = record.mode

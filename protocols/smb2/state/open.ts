@@ -55,12 +55,19 @@ export interface Attachment {
   readonly connection: Connection
 }
 
-export interface OpenFields {
+/** What is the server's to say of an open. */
+export interface OpenPlace {
   readonly fileId: FileId
   /** By what right it was opened. */
   readonly right: Right
   /** It is of a previous version: `right` is of that, and stays, whatever becomes of the tree connect's. */
-  readonly previous?: boolean
+  readonly isPrevious: boolean
+  /** Milliseconds since 1970. */
+  readonly creationTime: number
+}
+
+/** What its CREATE said, and led to. */
+export interface OpenFields {
   readonly grantedAccess: number
   readonly shareAccess: number
   readonly createOptions: number
@@ -74,8 +81,6 @@ export interface OpenFields {
   readonly pipe: NamedPipe | undefined
   /** From the share's root, '\'-separated, with its stream. */
   readonly pathName: string
-  /** Milliseconds since 1970. */
-  readonly creationTime: number
 }
 
 /** What remains of a tree connect when its client is away. */
@@ -148,10 +153,10 @@ export class Open {
   /** Called when the open closes: pending CHANGE_NOTIFY and LOCK requests end so. */
   readonly onClose = new Set<() => void>()
 
-  constructor(fields: OpenFields) {
-    this.fileId = fields.fileId
-    this.#right = fields.right
-    this.isPrevious = fields.previous ?? false
+  constructor(fields: OpenFields, { fileId, right, isPrevious, creationTime }: OpenPlace) {
+    this.fileId = fileId
+    this.#right = right
+    this.isPrevious = isPrevious
     this.grantedAccess = fields.grantedAccess
     this.shareAccess = fields.shareAccess
     this.createOptions = fields.createOptions
@@ -161,7 +166,7 @@ export class Open {
     this.#file = fields.file
     this.pipe = fields.pipe
     this.pathName = fields.pathName
-    this.creationTime = fields.creationTime
+    this.creationTime = creationTime
     this.mode = 0
   }
 

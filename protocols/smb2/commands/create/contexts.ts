@@ -53,6 +53,21 @@ export interface RequestedContexts {
   readonly resolvesId: bigint | undefined
 }
 
+/** Most requests have no contexts, and looking for each costs more than the rest of their decoding. */
+const NOTHING_REQUESTED: RequestedContexts = {
+  extendedAttributes: [],
+  securityDescriptor: undefined,
+  allocationSize: undefined,
+  wantsMaximalAccess: false,
+  wantsOnDiskId: false,
+  lease: undefined,
+  durable: readDurableContexts([]),
+  timewarp: undefined,
+  posix: undefined,
+  aapl: undefined,
+  resolvesId: undefined,
+}
+
 /**
  * @param posixExtensions they were negotiated; otherwise their context is one that is not known
  * @throws DecodeError when a context's data is malformed: the CREATE is INVALID_PARAMETER
@@ -61,6 +76,7 @@ export function readContexts(
   contexts: readonly CreateContext[],
   posixExtensions: boolean,
 ): RequestedContexts {
+  if (contexts.length === 0) return NOTHING_REQUESTED
   const find = (name: string): Buffer | undefined => findCreateContext(contexts, name)
   const eas = find(CreateContextName.EXTENDED_ATTRIBUTES)
   const allocation = find(CreateContextName.ALLOCATION_SIZE)
@@ -84,7 +100,8 @@ export function readContexts(
 }
 
 /** What was asked for, and what of it was granted. */
-export interface Answers extends RequestedContexts {
+export interface Answers {
+  readonly requested: RequestedContexts
   readonly grantedLease: LeaseContext | undefined
   readonly grantedDurable: DurableHandle | undefined
   /** The answer to `resolvesId`. */
@@ -94,7 +111,7 @@ export interface Answers extends RequestedContexts {
 /** The contexts of the response: only what was asked for, since Macs take others for an error. */
 export function answerContexts(
   { connection, server, tree }: Pick<CommandContext, 'connection' | 'server' | 'tree'>,
-  requested: Answers,
+  { requested, grantedLease, grantedDurable, resolvedId }: Answers,
   stat: FileStat,
   maximalAccess: number,
 ): CreateContext[] {
@@ -102,7 +119,7 @@ export function answerContexts(
   if (requested.aapl !== undefined) {
     answers.push(negotiateAapl(connection, server.settings, tree.share, requested.aapl))
   }
-  if (requested.resolvedId !== undefined) answers.push(requested.resolvedId)
+  if (resolvedId !== undefined) answers.push(resolvedId)
   if (requested.wantsMaximalAccess) {
     const data = encodeQueryMaximalAccessResponse({ queryStatus: Status.SUCCESS, maximalAccess })
     answers.push({ name: CreateContextName.MAXIMAL_ACCESS, data })
@@ -112,7 +129,6 @@ export function answerContexts(
     const data = encodeQueryOnDiskIdResponse({ diskFileId, volumeId: stat.volumeId })
     answers.push({ name: CreateContextName.ON_DISK_ID, data })
   }
-  const { grantedLease, grantedDurable } = requested
   if (grantedLease !== undefined) {
     answers.push({ name: CreateContextName.LEASE, data: encodeLeaseContext(grantedLease) })
   }

@@ -124,18 +124,19 @@ async function createNew(
     posix: contexts.posix,
     attempt: 0,
   })
-  return complete(context, request, { ...contexts, requestedLease: lease }, opened)
+  return complete(context, request, { contexts, lease }, opened)
 }
 
 /** What a request asks for by contexts, as far as its dialect has it. */
-interface Asked extends RequestedContexts {
-  readonly requestedLease: RequestedLease | undefined
+interface Asked {
+  readonly contexts: RequestedContexts
+  readonly lease: RequestedLease | undefined
 }
 
 async function complete(
   context: CommandContext,
   request: CreateRequest,
-  contexts: Asked,
+  asked: Asked,
   opened: OpenResult,
 ): Promise<Outcome<CreateResponse>> {
   if (typeof opened === 'number') return fail(opened)
@@ -143,35 +144,30 @@ async function complete(
     return fail(Status.STOPPED_ON_SYMLINK, stoppedOnSymlinkData(opened.linkTarget))
   }
   if ('retry' in opened) {
-    const retry = async () => complete(context, request, contexts, await opened.retry())
+    const retry = async () => complete(context, request, asked, await opened.retry())
     return whenBroken(opened.wait, retry, opened.abandon)
   }
   if (isTreeGone(context)) return dropOpened(context, opened)
+  const { contexts, lease } = asked
   const open = register(context, request, opened, contexts.posix !== undefined)
   publishCreation(context, open, opened)
   try {
     const applied = await applyToNewFile(opened, request, contexts, hasCompression(context))
     // The client may be gone by now: what it cached no one could break.
     if (open.closing) return fail(Status.FILE_CLOSED)
-    const granted = await grantOplock(
-      context,
-      open,
-      request,
-      contexts.requestedLease,
-      opened.changeMark,
-      applied,
-    )
+    const granted = await grantOplock(context, open, request, lease, opened.changeMark, applied)
     grantDurable(context, open, contexts.durable)
     context.open = open
     const { createAction } = opened
     const answers = {
-      ...contexts,
+      requested: contexts,
       grantedLease: granted.lease,
       grantedDurable: open.durable,
       resolvedId:
         contexts.resolvesId === undefined ? undefined : await resolveId(context, contexts.resolvesId),
     }
-    return ok(responseTo(context, open, { ...granted, createAction, contexts: answers }))
+    const { stat, oplockLevel } = granted
+    return ok(responseTo(context, open, { stat, oplockLevel, createAction, contexts: answers }))
   } catch (error) {
     await closeOpen(context.server, open)
     throw error

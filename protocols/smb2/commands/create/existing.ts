@@ -131,7 +131,7 @@ async function answer(
     const response = responseTo(context, open, {
       ...{ stat, createAction, oplockLevel: oplockLevel ?? oplocks.oplockLevelOf(open) },
       contexts: {
-        ...contexts,
+        requested: contexts,
         grantedLease: open.lease && contexts.lease && answerLease(open.lease),
         grantedDurable: durable ? open.durable : undefined,
       },

@@ -15,19 +15,13 @@ function newVolatileId(server: Server): bigint {
   }
 }
 
-type Given = Omit<OpenFields, 'fileId' | 'right' | 'creationTime'>
-
-function rightOf({ tree, view }: CommandContext): Pick<OpenFields, 'right' | 'previous'> {
-  return { right: tree, previous: view !== undefined }
-}
-
-export function registerOpen(context: CommandContext, fields: Given): Open {
-  const { server, session, treeConnect, connection } = context
+export function registerOpen(context: CommandContext, fields: OpenFields): Open {
+  const { server, session, treeConnect, connection, tree, view } = context
   const id = newVolatileId(server)
   // The same number in both halves: opens that outlive their connection will be found by the persistent one.
   const creationTime = server.environment.now()
   const fileId = { persistent: id, volatile: id }
-  const open = new Open({ ...fields, fileId, ...rightOf(context), creationTime })
+  const open = new Open(fields, { fileId, right: tree, isPrevious: view !== undefined, creationTime })
   open.attach({ session, treeConnect, connection })
   session.openTable.set(id, open)
   server.globalOpenTable.set(id, open)

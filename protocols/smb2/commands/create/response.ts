@@ -29,12 +29,19 @@ export function responseTo(
     server.knownPaths.note(fileSystem, stat.fileId, open.pathName.replaceAll('\\', '/'))
   }
   const shown = open.file.node.node.times.shown(stat, server.environment.now())
+  const fields = attributeFieldsOf(shown, tree.share, baseNameOf(open.pathName))
   const isLink = reparseTagOf(stat) !== 0 && connection.dialect >= Dialect.SMB_3_0
   return {
     oplockLevel,
     flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
     createAction,
-    ...attributeFieldsOf(shown, tree.share, baseNameOf(open.pathName)),
+    creationTime: fields.creationTime,
+    lastAccessTime: fields.lastAccessTime,
+    lastWriteTime: fields.lastWriteTime,
+    changeTime: fields.changeTime,
+    allocationSize: fields.allocationSize,
+    endOfFile: fields.endOfFile,
+    fileAttributes: fields.fileAttributes,
     fileId: open.fileId,
     createContexts: answerContexts(context, contexts, stat, open.maximalAccess),
   }
