@@ -8,8 +8,8 @@ import { type Ground, MEMORY, type Run, SESSIONS, type Workload } from './worklo
 
 const MEMORY_MARK = 0.25
 const CONNECT_MARK = 1.5
-/** What was needed to connect is given back by then, as far as it ever is. */
-const REST_MILLISECONDS = 1000
+/** What was needed to connect is given back by then, as far as it ever is: ours waits until it has been quiet for 5 to 10 seconds. */
+const REST_MILLISECONDS = 12_000
 /** So many sessions take long, and their sum is steady. */
 const MANY = 1000
 const PAIRS_OF_MANY = 3
