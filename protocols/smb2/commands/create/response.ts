@@ -31,6 +31,7 @@ export function responseTo(
   const shown = open.file.node.node.times.shown(stat, server.environment.now())
   const fields = attributeFieldsOf(shown, tree.share, baseNameOf(open.pathName))
   const isLink = reparseTagOf(stat) !== 0 && connection.dialect >= Dialect.SMB_3_0
+  // Field by field, as in all that a CREATE goes through: literals that spread others are built in V8's slow path.
   return {
     oplockLevel,
     flags: isLink ? CREATE_FLAG_REPARSEPOINT : 0,
