@@ -3,7 +3,7 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks'
 import koffi from 'koffi'
 import type { Logger } from '../logging/logger.ts'
-import { type Later, RepeatedLook } from '../zfs/repeated-look.ts'
+import { type Later, later, RepeatedLook } from '../zfs/repeated-look.ts'
 
 /** Longer than the buffer pool keeps what nobody needs, so that it has let go of that. */
 const LOOK_MILLISECONDS = 5000
@@ -26,14 +26,14 @@ export class IdleMemory {
   #last: EventLoopUtilization
   #workedMilliseconds = 0
 
-  constructor({ log, after, ...given }: IdleMemoryOptions) {
+  constructor({ log, after = later, ...given }: IdleMemoryOptions) {
     this.#options = { log, utilization: () => performance.eventLoopUtilization(), giveBack, ...given }
     this.#last = this.#options.utilization()
     this.#looks = new RepeatedLook({
       pause: LOOK_MILLISECONDS,
       look: async () => this.#look(),
       failed: (error) => log.error({ err: error }, 'bug: unused memory could not be given back'),
-      ...(after !== undefined && { after }),
+      after,
     })
   }
 
